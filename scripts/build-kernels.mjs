@@ -1,0 +1,84 @@
+// Compiles kernels/*.ts (AssemblyScript) to one WebAssembly module and writes it, with the types of every kernel's
+// parameter block, to src/backends/wasm/kernels.generated.ts. The block classes in kernels/ are the only declaration
+// of a kernel's parameters.
+//
+//   node scripts/build-kernels.mjs                          the module the library embeds
+//   node scripts/build-kernels.mjs --only a,b --out FILE    some families alone, as .wasm, for trying things out
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import asc from 'assemblyscript/asc'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { values: flags } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } })
+
+const families = readdirSync(join(root, 'kernels'))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -3))
+  .filter((family) => !flags.only || ['scratch', ...flags.only.split(',')].includes(family))
+  .sort()
+
+/** One kernel per `export function name(block: Block, begin: i32, end: i32): void`; one block per `@unmanaged class`. */
+function readDeclarations(source, file) {
+  const blocks = new Map()
+  for (const [, name, body] of source.matchAll(/@unmanaged\s+(?:export\s+)?class\s+(\w+)\s*\{([^}]*)\}/g)) {
+    const fields = [...body.replace(/\/\/.*$|\/\*[\s\S]*?\*\//gm, '').matchAll(/(\w+)\s*:\s*(\w+)\s*;/g)]
+    for (const [, field, type] of fields)
+      if (!['usize', 'i32', 'f32'].includes(type))
+        throw new Error(`${file}: block ${name}.${field} has type ${type}; a block holds usize, i32 and f32 only`)
+    blocks.set(name, fields.map(([, field, type]) => [field, type]))
+  }
+  const kernels = new Map()
+  for (const [, name, block] of source.matchAll(
+    /export function (\w+)\(\s*\w+: (\w+),\s*begin: i32,\s*end: i32,?\s*\): void/g,
+  )) {
+    if (!blocks.has(block)) throw new Error(`${file}: kernel ${name} takes a block ${block} that its file does not declare`)
+    kernels.set(name, blocks.get(block))
+  }
+  return kernels
+}
+
+const kernels = new Map()
+for (const family of families) {
+  const file = join(root, 'kernels', `${family}.ts`)
+  for (const [name, fields] of readDeclarations(readFileSync(file, 'utf8'), `kernels/${family}.ts`)) {
+    if (kernels.has(name)) throw new Error(`kernels/${family}.ts: there are two kernels named ${name}`)
+    kernels.set(name, fields)
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'dlnet-kernels-'))
+const output = flags.out ?? join(folder, 'kernels.wasm')
+const result = await asc.main([
+  ...families.map((family) => join(root, 'kernels', `${family}.ts`)),
+  '--outFile', output,
+  '--runtime', 'stub', '--noAssert', '-O3', '--converge', '--uncheckedBehavior', 'always',
+  '--importMemory', '--sharedMemory', '--initialMemory', '16', '--maximumMemory', '65536',
+  '--enable', 'simd', '--enable', 'threads', '--enable', 'bulk-memory',
+], { stdout: process.stdout, stderr: process.stderr })
+if (result.error) {
+  process.stderr.write(`build-kernels: the kernels did not compile. ${result.error.message}\n`)
+  process.exit(1)
+}
+if (!flags.out) {
+  const bytes = readFileSync(output)
+  const entries = [...kernels].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, fields]) =>
+    `  ${name}: { ${fields.map(([field, type]) => `${field}: '${type === 'f32' ? 'f32' : 'i32'}'`).join(', ')} },`)
+  writeFileSync(join(root, 'src/backends/wasm/kernels.generated.ts'), [
+    '// Written by scripts/build-kernels.mjs from kernels/*.ts. Not edited by hand, not committed.',
+    '',
+    '/** Every kernel with the fields of its parameter block, in the order of the block in memory. */',
+    'export const kernelBlocks = {',
+    ...entries,
+    '} as const',
+    '',
+    '/** The compiled module (WebAssembly with SIMD and atomics, importing its memory), base64. */',
+    `export const kernelModule =`,
+    `  '${bytes.toString('base64')}'`,
+    '',
+  ].join('\n'))
+  console.log(`kernels: ${kernels.size} kernels, ${bytes.length} bytes`)
+}
+rmSync(folder, { recursive: true, force: true })
