@@ -17,7 +17,7 @@ const { values: flags } = parseArgs({ options: { only: { type: 'string' }, out: 
 const families = readdirSync(join(root, 'kernels'))
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.slice(0, -3))
-  .filter((family) => !flags.only || ['scratch', ...flags.only.split(',')].includes(family))
+  .filter((family) => !flags.only || ['scratch', 'pool', ...flags.only.split(',')].includes(family))
   .sort()
 
 /** One kernel per `export function name(block: Block, begin: i32, end: i32): void`; one block per `@unmanaged class`. */
@@ -41,9 +41,13 @@ function readDeclarations(source, file) {
 }
 
 const kernels = new Map()
+/** Files compiled as entries; a file with functions for other families alone would export every one of them. */
+const entryFamilies = []
 for (const family of families) {
   const file = join(root, 'kernels', `${family}.ts`)
-  for (const [name, fields] of readDeclarations(readFileSync(file, 'utf8'), `kernels/${family}.ts`)) {
+  const declared = readDeclarations(readFileSync(file, 'utf8'), `kernels/${family}.ts`)
+  if (declared.size > 0 || ['scratch', 'pool'].includes(family)) entryFamilies.push(family)
+  for (const [name, fields] of declared) {
     if (kernels.has(name)) throw new Error(`kernels/${family}.ts: there are two kernels named ${name}`)
     kernels.set(name, fields)
   }
@@ -52,7 +56,7 @@ for (const family of families) {
 const folder = mkdtempSync(join(tmpdir(), 'dlnet-kernels-'))
 const output = flags.out ?? join(folder, 'kernels.wasm')
 const result = await asc.main([
-  ...families.map((family) => join(root, 'kernels', `${family}.ts`)),
+  ...entryFamilies.map((family) => join(root, 'kernels', `${family}.ts`)),
   '--outFile', output,
   '--runtime', 'stub', '--noAssert', '-O3', '--converge', '--uncheckedBehavior', 'always',
   '--importMemory', '--sharedMemory', '--initialMemory', '16', '--maximumMemory', '65536',

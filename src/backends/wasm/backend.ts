@@ -1,0 +1,374 @@
+// The WebAssembly backend: arrays' elements in the heap of one WebAssembly memory, kernels launched over them on one or
+// several threads. Touches its own memory only; operations hand it addresses and numbers.
+
+import { type Elements, type ElementType, Storage } from '../../array/storage.js'
+import { BackendError, MemoryError, OptionError } from '../../errors.js'
+import type { Backend, BackendInfo, BackendMemory } from '../backend.js'
+import { Heap } from './heap.js'
+import { kernelBlocks } from './kernels.generated.js'
+import { instantiateKernels, type Kernel, type KernelInstance } from './module.js'
+import { processorCount, ThreadPool } from './threads.js'
+
+type KernelBlocks = typeof kernelBlocks
+
+export type KernelName = keyof KernelBlocks
+
+/** The values of a kernel's parameter block: addresses from {@link WasmBackend.pointer}, integers and floats. */
+export type KernelBlock<K extends KernelName> = { readonly [field in keyof KernelBlocks[K]]: number }
+
+/** How a launch may be split between threads. */
+export interface Work {
+  /** Number of independent pieces; every split of them gives the same bits. */
+  readonly items: number
+  /** Items a thread takes at once. Default: so that each thread takes about four times. */
+  readonly grain?: number
+}
+
+export interface WasmBackendOptions {
+  /** Threads that run kernels, 1 to 256. Default: the variable DLNET_THREADS in Node, else the number of processors. */
+  threads?: number
+  /** Largest size of the heap in bytes, 4 MB to 4 GB. Default 4 GB. */
+  maximumBytes?: number
+  /** Whether to share the memory with worker threads where that is possible. Default true. */
+  shared?: boolean
+}
+
+/** Room for the parameters of any kernel: 256 fields. */
+const BLOCK_BYTES = 1024
+const MAXIMUM_THREADS = 256
+const MINIMUM_HEAP = 4 * 2 ** 20
+const MAXIMUM_HEAP = 4 * 2 ** 30
+/** Turns per thread when the caller gives no grain: some slack for threads that start late or run slowly. */
+const TURNS = 4
+
+/** Elements in the WebAssembly heap. */
+class WasmStorage extends Storage {
+  readonly backend = 'wasm'
+  readonly owner: WasmBackend
+  readonly elementType: ElementType
+  readonly length: number
+  readonly #heap: Heap
+  readonly #release: (storage: WasmStorage) => void
+  #address: number
+  #view: Elements | undefined
+  #viewed: ArrayBufferLike | undefined
+
+  constructor(
+    owner: WasmBackend,
+    heap: Heap,
+    elementType: ElementType,
+    length: number,
+    release: (storage: WasmStorage) => void,
+  ) {
+    super()
+    this.owner = owner
+    this.elementType = elementType
+    this.length = length
+    this.#heap = heap
+    this.#release = release
+    this.#address = heap.allocate(this.bytes)
+  }
+
+  get address(): number {
+    if (this.#address === 0) throw used()
+    return this.#address
+  }
+
+  view(): Elements {
+    const { buffer } = this.#heap
+    if (this.#view === undefined || this.#viewed !== buffer) {
+      this.#view =
+        this.elementType === 'float64'
+          ? new Float64Array(buffer, this.address, this.length)
+          : new Float32Array(buffer, this.address, this.length)
+      this.#viewed = buffer
+    }
+    return this.#view
+  }
+
+  protected free(): void {
+    if (this.#address === 0) return
+    this.#heap.free(this.#address, this.bytes)
+    this.#address = 0
+    this.#view = undefined
+    this.#release(this)
+  }
+}
+
+function used(): MemoryError {
+  return new MemoryError({
+    call: 'reading an array',
+    expects: 'an array whose memory is still its own',
+    got: 'one whose memory was freed when its scope ended',
+    remedy: 'Return the array from the scope, or copy its values out before the scope ends.',
+  })
+}
+
+/** What a launch needs to know of a kernel. */
+interface Plan {
+  readonly index: number
+  readonly kernel: Kernel
+  readonly fields: readonly string[]
+  /** Whether the field of that index is a float. */
+  readonly floats: readonly boolean[]
+}
+
+export class WasmBackend implements Backend {
+  readonly name = 'wasm'
+  /** Kernels launched so far. */
+  launches = 0
+
+  readonly #instance: KernelInstance
+  readonly #heap: Heap
+  readonly #plans: Readonly<Record<string, Plan>>
+  readonly #names: readonly string[]
+  /** Where launches write their parameters: one block, since a launch ends before the next begins. */
+  readonly #block: number
+  #blockIntegers: Int32Array = new Int32Array(0)
+  #blockFloats: Float32Array = new Float32Array(0)
+  #blockBuffer: ArrayBufferLike | undefined
+  readonly #processors = processorCount()
+  #pool: ThreadPool | undefined
+  #threads = 1
+  #releasePool: (() => Promise<void>) | undefined
+  /** Why there is no pool. */
+  #singleBecause: string | undefined
+  #storages = 0
+  #storageBytes = 0
+
+  constructor(options: WasmBackendOptions = {}) {
+    const { maximumBytes = MAXIMUM_HEAP } = options
+    if (!(maximumBytes >= MINIMUM_HEAP && maximumBytes <= MAXIMUM_HEAP))
+      throw new OptionError({
+        call: 'createWasmBackend',
+        expects: 'maximumBytes between 4 MB and 4 GB',
+        got: String(maximumBytes),
+        remedy: 'Leave it out for 4 GB.',
+      })
+    const threads = checkThreads('createWasmBackend', options.threads ?? threadsFromEnvironment() ?? this.#processors)
+    const instance = instantiateKernels({ maximumBytes, shared: options.shared })
+    const { host, memory } = instance
+    this.#instance = instance
+    this.#heap = new Heap(memory, host.heapBase(), instance.maximumBytes)
+    const blocks = Object.entries<Record<string, 'i32' | 'f32'>>(kernelBlocks)
+    this.#names = blocks.map(([name]) => name)
+    const plans: Record<string, Plan> = Object.create(null)
+    for (const [index, [name, block]] of blocks.entries()) {
+      const fields = Object.keys(block)
+      const floats = fields.map((field) => block[field] === 'f32')
+      plans[name] = { index, kernel: instance.kernel(name), fields, floats }
+    }
+    this.#plans = plans
+    host.setScratch(this.#heap.allocate(host.scratchBytes()))
+    this.#block = this.#heap.allocate(BLOCK_BYTES)
+    this.#startPool(threads)
+  }
+
+  allocate(length: number, elementType: ElementType): Storage {
+    const storage = new WasmStorage(this, this.#heap, elementType, length, this.#released)
+    this.#storages++
+    this.#storageBytes += storage.bytes
+    return storage
+  }
+
+  readonly #released = (storage: WasmStorage): void => {
+    this.#storages--
+    this.#storageBytes -= storage.bytes
+  }
+
+  /** The address of a storage's first element, for a kernel's block. */
+  pointer(storage: Storage): number {
+    if (storage instanceof WasmStorage && storage.owner === this) return storage.address
+    throw new BackendError({
+      call: 'the wasm backend',
+      expects: 'an array of this backend',
+      got: storage instanceof WasmStorage ? 'one of another wasm backend' : `one of the ${storage.backend} backend`,
+      remedy: 'Create the arrays of one computation on one backend.',
+    })
+  }
+
+  /** The address of uninitialised memory of that many bytes, aligned to 64; give it back with {@link scratchFree}. */
+  scratchAllocate(bytes: number): number {
+    return this.#heap.allocate(bytes)
+  }
+
+  /** Gives back what {@link scratchAllocate} gave for the same number of bytes. */
+  scratchFree(address: number, bytes: number): void {
+    this.#heap.free(address, bytes)
+  }
+
+  /** Lends `use` that many bytes of uninitialised memory, aligned to 64, until it returns. */
+  withTemporary<T>(bytes: number, use: (address: number) => T): T {
+    const address = this.#heap.allocate(bytes)
+    try {
+      return use(address)
+    } finally {
+      this.#heap.free(address, bytes)
+    }
+  }
+
+  /** Runs a kernel over all items, on the calling thread alone when they are no more than `grain`; ends when it ends. */
+  launch<K extends KernelName>(name: K, block: KernelBlock<K>, work: Work): void
+  launch(name: string, block: Readonly<Record<string, number>>, work: Work): void {
+    this.launches++
+    const plan = this.#plans[name]!
+    const { fields, floats } = plan
+    if (this.#blockBuffer !== this.#heap.buffer) this.#renewBlockViews()
+    const integers = this.#blockIntegers
+    for (let i = 0; i < fields.length; i++) {
+      const value = block[fields[i]!]!
+      if (floats[i]) this.#blockFloats[i] = value
+      else integers[i] = value
+    }
+    const { items } = work
+    if (items <= 0) return
+    const pool = this.#pool
+    try {
+      if (pool === undefined) plan.kernel(this.#block, 0, items)
+      else this.#runOnPool(pool, plan, items, work.grain)
+    } catch (error) {
+      throw this.#failure(name, error)
+    }
+  }
+
+  #runOnPool(pool: ThreadPool, plan: Plan, items: number, grain = Math.ceil(items / (TURNS * this.#threads))): void {
+    if (pool.lostBecause !== undefined) throw pool.lost('run a kernel')
+    if (items <= grain || pool.threads === 1) plan.kernel(this.#block, 0, items)
+    else pool.run(plan.index, plan.kernel, this.#block, items, Math.max(1, Math.floor(grain)))
+  }
+
+  #failure(name: string, error: unknown): BackendError {
+    const pool = this.#pool
+    if (pool?.lostBecause !== undefined) {
+      this.#stopPool()
+      this.#singleBecause = `a worker thread is gone: ${pool.lostBecause}`
+    }
+    if (error instanceof BackendError) return error
+    const problem = {
+      call: `kernel ${name}`,
+      expects: 'to run to its end',
+      got: error instanceof Error ? error.message : String(error),
+      remedy: 'This is an error in dlnet: please report it with the sizes of the arrays.',
+    }
+    return new BackendError(problem, { cause: error })
+  }
+
+  #renewBlockViews(): void {
+    const { buffer } = this.#heap
+    this.#blockIntegers = new Int32Array(buffer, this.#block, BLOCK_BYTES / 4)
+    this.#blockFloats = new Float32Array(buffer, this.#block, BLOCK_BYTES / 4)
+    this.#blockBuffer = buffer
+  }
+
+  /** Threads that run kernels once the workers have started, the calling one included. */
+  get threads(): number {
+    return this.#threads
+  }
+
+  /** Starts or stops workers so that `threads` run kernels, the calling one included; 1 to 256. */
+  setThreads(threads: number): void {
+    checkThreads('setThreads', threads)
+    this.#stopPool()
+    this.#startPool(threads)
+  }
+
+  /** Resolves when every worker runs, or is known not to start; until then kernels run on the threads that are there. */
+  async ready(): Promise<void> {
+    await this.#pool?.started()
+  }
+
+  /** Ends the workers; resolves when they have ended. Arrays stay readable, and kernels run on the calling thread. */
+  async dispose(): Promise<void> {
+    await this.#stopPool()
+  }
+
+  info(): BackendInfo {
+    const notStarted = this.#pool?.notStartedBecause
+    const reason = this.#pool?.lostBecause ?? (notStarted && `a worker did not start: ${notStarted}`)
+    return {
+      name: this.name,
+      threads: this.#threads,
+      simd: true,
+      singleThreadedBecause: this.#singleBecause ?? reason,
+    }
+  }
+
+  memory(): BackendMemory {
+    return {
+      bytesInUse: this.#storageBytes,
+      bytesPooled: this.#heap.bytesPooled,
+      bytesReserved: this.#heap.bytesReserved,
+      storages: this.#storages,
+    }
+  }
+
+  /** Bytes cut from memory that no free block held, in all; stands still while a loop only reuses what it freed. */
+  get bytesFresh(): number {
+    return this.#heap.bytesFresh
+  }
+
+  /** Names the largest live arrays, one line each, for the error of a full heap. */
+  set describeLargest(describe: (() => string) | undefined) {
+    this.#heap.describeLargest = describe
+  }
+
+  #startPool(threads: number): void {
+    const { host, unsharedBecause } = this.#instance
+    this.#threads = 1
+    this.#singleBecause = unsharedBecause
+    if (unsharedBecause !== undefined) return
+    if (threads === 1) {
+      this.#singleBecause = this.#processors === 1 ? 'this machine has one processor' : 'one thread was asked for'
+      return
+    }
+    const heap = this.#heap
+    const controlBytes = host.poolBytes()
+    const scratchBytes = host.scratchBytes()
+    const control = heap.allocate(controlBytes)
+    const scratches = Array.from({ length: threads - 1 }, () => heap.allocate(scratchBytes))
+    const pool = new ThreadPool({
+      instance: this.#instance,
+      names: this.#names,
+      control,
+      scratches,
+      processors: this.#processors,
+    })
+    this.#pool = pool
+    this.#threads = threads
+    this.#releasePool = async () => {
+      await pool.stop()
+      heap.free(control, controlBytes)
+      for (const scratch of scratches) heap.free(scratch, scratchBytes)
+    }
+  }
+
+  async #stopPool(): Promise<void> {
+    const release = this.#releasePool
+    this.#pool = undefined
+    this.#releasePool = undefined
+    this.#threads = 1
+    this.#singleBecause = 'the workers were stopped'
+    await release?.()
+  }
+}
+
+function checkThreads(call: string, threads: number): number {
+  if (Number.isInteger(threads) && threads >= 1 && threads <= MAXIMUM_THREADS) return threads
+  throw new OptionError({
+    call,
+    expects: `a whole number of threads from 1 to ${MAXIMUM_THREADS}`,
+    got: String(threads),
+    remedy: 'Use 1 for no worker threads; leave it out for one thread per processor.',
+  })
+}
+
+/** The environment variable DLNET_THREADS, in Node. */
+function threadsFromEnvironment(): number | undefined {
+  const text = globalThis.process?.env?.DLNET_THREADS
+  return text === undefined || text === '' ? undefined : checkThreads('DLNET_THREADS', Number(text))
+}
+
+/** Memory, kernels and threads of their own; starts the workers in the background. */
+export function createWasmBackend(options: WasmBackendOptions = {}): WasmBackend {
+  return new WasmBackend(options)
+}
