@@ -241,7 +241,7 @@ export class WasmBackend implements Backend {
     const pool = this.#pool
     if (pool?.lostBecause !== undefined) {
       this.#stopPool()
-      this.#singleBecause = `a worker thread is gone: ${pool.lostBecause}`
+      this.#singleBecause = pool.lacking
     }
     if (error instanceof BackendError) return error
     const problem = {
@@ -262,7 +262,9 @@ export class WasmBackend implements Backend {
 
   /** Threads that run kernels once the workers have started, the calling one included. */
   get threads(): number {
-    return this.#threads
+    const pool = this.#pool
+    if (pool === undefined || pool.lostBecause !== undefined) return 1
+    return pool.notStartedBecause === undefined ? this.#threads : pool.threads
   }
 
   /** Starts or stops workers so that `threads` run kernels, the calling one included; 1 to 256. */
@@ -283,14 +285,9 @@ export class WasmBackend implements Backend {
   }
 
   info(): BackendInfo {
-    const notStarted = this.#pool?.notStartedBecause
-    const reason = this.#pool?.lostBecause ?? (notStarted && `a worker did not start: ${notStarted}`)
-    return {
-      name: this.name,
-      threads: this.#threads,
-      simd: true,
-      singleThreadedBecause: this.#singleBecause ?? reason,
-    }
+    const { threads } = this
+    const singleThreadedBecause = threads === 1 ? (this.#singleBecause ?? this.#pool?.lacking) : undefined
+    return { name: this.name, threads, simd: true, ...(singleThreadedBecause && { singleThreadedBecause }) }
   }
 
   memory(): BackendMemory {

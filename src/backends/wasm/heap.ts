@@ -9,6 +9,8 @@ export const ALIGNMENT = 64
 /** The heap grows by at least this share of its size, up to {@link GROWTH_BYTES} at once. */
 const GROWTH_SHARE = 1 / 4
 const GROWTH_BYTES = 64 << 20
+/** A smaller heap grows without looking whether free blocks could be joined instead. */
+const JOIN_BYTES = 256 << 20
 /** Above this size an eighth would be too many bytes to waste; the step stays what it is there, 4 MB. */
 const LARGE_BYTES = 64 << 20
 
@@ -54,6 +56,8 @@ export class Heap {
   /** Free blocks by their size. */
   readonly #lists = new Map<number, number[]>()
   #bytesListed = 0
+  /** Most bytes that were in use at once. */
+  #peak = 0
   #spans: Span[] = []
   /** Everything from here to the end of the buffer has never been used, or is free again. */
   #top: number
@@ -77,13 +81,13 @@ export class Heap {
     if (free !== undefined) {
       this.bytesPooled -= size
       this.#bytesListed -= size
-      this.bytesInUse += size
+      this.#use(size)
       return free
     }
     const address = this.#cut(size)
     if (address === undefined) throw this.#full(bytes)
     this.bytesFresh += size
-    this.bytesInUse += size
+    this.#use(size)
     return address
   }
 
@@ -98,9 +102,14 @@ export class Heap {
     this.bytesInUse -= size
   }
 
+  #use(size: number): void {
+    this.bytesInUse += size
+    if (this.bytesInUse > this.#peak) this.#peak = this.bytesInUse
+  }
+
   #cut(size: number): number | undefined {
-    // More than half of the heap in lists of other sizes: better to join those blocks than to grow once more.
-    if (this.#bytesListed > this.bytesReserved / 2) this.#join()
+    // A heap far larger than what was ever in use consists of blocks of other sizes: better to join those than to grow.
+    if (this.bytesReserved > Math.max(JOIN_BYTES, 2 * this.#peak)) this.#join()
     const address = this.#fromSpan(size) ?? this.#fromTop(size)
     if (address !== undefined || this.#bytesListed === 0) return address
     this.#join()

@@ -100,6 +100,12 @@ export class ThreadPool {
     return 1 + this.#instance.host.readyWorkers(this.#control)
   }
 
+  /** Why threads are missing, or undefined. */
+  get lacking(): string | undefined {
+    if (this.lostBecause !== undefined) return `a worker thread is gone: ${this.lostBecause}`
+    return this.notStartedBecause && `worker threads did not start: ${this.notStartedBecause}`
+  }
+
   /** Resolves when every worker has started or is known not to. */
   async started(): Promise<void> {
     for (const worker of this.#workers) worker.keepAlive(true)
