@@ -1,0 +1,715 @@
+// One family for instance, group, layer and batch normalization, forward and backward.
+//
+// Arrays are float32 [inner, channels, observations, outer], column-major. A plane is what one channel of one
+// observation holds: `outer` runs of `inner` elements, inner * channels * observations apart. A group is `groupChannels`
+// neighbouring channels of one observation; each group has one mean and one deviation:
+//
+//   xhat = (x - mean) / sqrt(var + epsilon),  y = scale_c xhat + offset_c,  var = sum((x - mean)²) / count
+//
+// instance norm: groupChannels 1. group norm: channels / groups. layer norm: channels. batch norm: groupChannels 1, one
+// observation, and batch times outer as `outer`. inner is the product of S, outer of T and U.
+//
+// Precision: sums are taken of x - shift, where the shift is near the mean, over parts of at most PART elements: four
+// float32 accumulators of four lanes each, emptied into float64 after 32 additions. Parts are joined in their order in
+// float64 (Chan, Golub, LeVeque 1979). A part whose shift turns out far from its mean beside its deviation is summed
+// again from its mean. The mean is kept as two floats, mean = high + low with high the nearest float, since one float's
+// rounding is no longer small beside a deviation of 1e-6 of the mean. So x of mean 1e4 and deviation 1e-2 keep their digits.
+//
+// A result depends on the sizes only, never on how the work is divided. There are two ways to divide it, with the same
+// bits: `normalize` and `normalizeGradient` take whole groups, so that a group is read from memory once and from
+// cache the second time; the kernels in steps take parts, for few large groups.
+
+/** Elements of a part: 64 KiB, so that with its result it stays in a second-level cache. */
+const PART: i32 = 16384;
+
+/** Parts of `count` elements. The host sizes `partials` by it. */
+export function normalizationParts(count: i32): i32 {
+  return (count + PART - 1) / PART;
+}
+
+@unmanaged
+class Normalization {
+  x: usize;
+  /** Forward result; may be x itself. */
+  y: usize;
+  /** One number per channel; 0 stands for all ones. */
+  scale: usize;
+  /** One number per channel; 0 stands for all zeros. */
+  offset: usize;
+  /** [3, groups]: mean (nearest float), what the mean has beyond it, 1 / sqrt(var + epsilon). */
+  statistics: usize;
+  dy: usize;
+  /** Backward result; may be dy itself. */
+  dx: usize;
+  /** [2, planes]: the sums of dy and of dy xhat over each plane. */
+  planeSums: usize;
+  /** Kernels in steps: float64 [2, parts, groups] forward, [2, parts, planes] backward. Else unused. */
+  partials: usize;
+  /** Kernels in steps: float32 [4, planes], what turns x (and dy) into the result. Else unused. */
+  coefficients: usize;
+  inner: i32;
+  channels: i32;
+  observations: i32;
+  outer: i32;
+  groupChannels: i32;
+  epsilon: f32;
+}
+
+@inline
+function loadPart(address: usize, count: i32): v128 {
+  let lanes = v128.load32_zero(address);
+  if (count > 1) lanes = v128.load_lane<f32>(address + 4, lanes, 1);
+  if (count > 2) lanes = v128.load_lane<f32>(address + 8, lanes, 2);
+  return lanes;
+}
+
+@inline
+function storePart(address: usize, lanes: v128, count: i32): void {
+  v128.store_lane<f32>(address, lanes, 0);
+  if (count > 1) v128.store_lane<f32>(address + 4, lanes, 1);
+  if (count > 2) v128.store_lane<f32>(address + 8, lanes, 2);
+}
+
+/** Ones in the bits of the first `count` (1 to 3) lanes. */
+@inline
+function maskPart(count: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(count));
+}
+
+/** The sum of four lanes in float64, the first two before the last two. */
+@inline
+function total(lanes: v128): f64 {
+  return (
+    <f64>f32x4.extract_lane(lanes, 0) +
+    <f64>f32x4.extract_lane(lanes, 1) +
+    (<f64>f32x4.extract_lane(lanes, 2) + <f64>f32x4.extract_lane(lanes, 3))
+  );
+}
+
+@inline
+function stride(b: Normalization): usize {
+  return (<usize>b.inner * <usize>b.channels * <usize>b.observations) << 2;
+}
+
+// ---------------------------------------------------------------- sums over runs
+
+// results of the functions below; each thread has its own instance
+let sumOfFirst: f64 = 0;
+let sumOfSecond: f64 = 0;
+
+/** Adds the sums of d and of d² over `count` neighbouring elements, d = x - shift. */
+function addMoments(x: usize, count: i32, shift: f32): void {
+  const s = f32x4.splat(shift);
+  let first: f64 = sumOfFirst;
+  let second: f64 = sumOfSecond;
+  let left = count;
+  while (left >= 16) {
+    // 32 times four vectors, then into float64
+    let steps = min(left >> 4, 32);
+    left -= steps << 4;
+    let a0 = f32x4.splat(0);
+    let a1 = f32x4.splat(0);
+    let a2 = f32x4.splat(0);
+    let a3 = f32x4.splat(0);
+    let q0 = f32x4.splat(0);
+    let q1 = f32x4.splat(0);
+    let q2 = f32x4.splat(0);
+    let q3 = f32x4.splat(0);
+    while (steps > 0) {
+      const d0 = f32x4.sub(v128.load(x), s);
+      const d1 = f32x4.sub(v128.load(x, 16), s);
+      const d2 = f32x4.sub(v128.load(x, 32), s);
+      const d3 = f32x4.sub(v128.load(x, 48), s);
+      a0 = f32x4.add(a0, d0);
+      a1 = f32x4.add(a1, d1);
+      a2 = f32x4.add(a2, d2);
+      a3 = f32x4.add(a3, d3);
+      q0 = f32x4.add(q0, f32x4.mul(d0, d0));
+      q1 = f32x4.add(q1, f32x4.mul(d1, d1));
+      q2 = f32x4.add(q2, f32x4.mul(d2, d2));
+      q3 = f32x4.add(q3, f32x4.mul(d3, d3));
+      x += 64;
+      --steps;
+    }
+    first += total(f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)));
+    second += total(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
+  }
+  if (left > 0) {
+    let a = f32x4.splat(0);
+    let q = f32x4.splat(0);
+    for (; left >= 4; left -= 4) {
+      const d = f32x4.sub(v128.load(x), s);
+      a = f32x4.add(a, d);
+      q = f32x4.add(q, f32x4.mul(d, d));
+      x += 16;
+    }
+    if (left > 0) {
+      const d = v128.and(f32x4.sub(loadPart(x, left), s), maskPart(left));
+      a = f32x4.add(a, d);
+      q = f32x4.add(q, f32x4.mul(d, d));
+    }
+    first += total(a);
+    second += total(q);
+  }
+  sumOfFirst = first;
+  sumOfSecond = second;
+}
+
+/** Adds the sums of dy and of dy (x - high) over `count` neighbouring elements. */
+function addGradientSums(x: usize, dy: usize, count: i32, high: f32): void {
+  const s = f32x4.splat(high);
+  let first: f64 = sumOfFirst;
+  let second: f64 = sumOfSecond;
+  let left = count;
+  while (left >= 16) {
+    let steps = min(left >> 4, 32);
+    left -= steps << 4;
+    let a0 = f32x4.splat(0);
+    let a1 = f32x4.splat(0);
+    let a2 = f32x4.splat(0);
+    let a3 = f32x4.splat(0);
+    let q0 = f32x4.splat(0);
+    let q1 = f32x4.splat(0);
+    let q2 = f32x4.splat(0);
+    let q3 = f32x4.splat(0);
+    while (steps > 0) {
+      const g0 = v128.load(dy);
+      const g1 = v128.load(dy, 16);
+      const g2 = v128.load(dy, 32);
+      const g3 = v128.load(dy, 48);
+      a0 = f32x4.add(a0, g0);
+      a1 = f32x4.add(a1, g1);
+      a2 = f32x4.add(a2, g2);
+      a3 = f32x4.add(a3, g3);
+      q0 = f32x4.add(q0, f32x4.mul(g0, f32x4.sub(v128.load(x), s)));
+      q1 = f32x4.add(q1, f32x4.mul(g1, f32x4.sub(v128.load(x, 16), s)));
+      q2 = f32x4.add(q2, f32x4.mul(g2, f32x4.sub(v128.load(x, 32), s)));
+      q3 = f32x4.add(q3, f32x4.mul(g3, f32x4.sub(v128.load(x, 48), s)));
+      x += 64;
+      dy += 64;
+      --steps;
+    }
+    first += total(f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)));
+    second += total(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
+  }
+  if (left > 0) {
+    let a = f32x4.splat(0);
+    let q = f32x4.splat(0);
+    for (; left >= 4; left -= 4) {
+      const g = v128.load(dy);
+      a = f32x4.add(a, g);
+      q = f32x4.add(q, f32x4.mul(g, f32x4.sub(v128.load(x), s)));
+      x += 16;
+      dy += 16;
+    }
+    if (left > 0) {
+      // lanes beyond the end hold 0 in dy
+      const g = loadPart(dy, left);
+      a = f32x4.add(a, g);
+      q = f32x4.add(q, v128.and(f32x4.mul(g, f32x4.sub(loadPart(x, left), s)), maskPart(left)));
+    }
+    first += total(a);
+    second += total(q);
+  }
+  sumOfFirst = first;
+  sumOfSecond = second;
+}
+
+/** y = (x - high) factor + rest over `count` neighbouring elements. */
+function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: f32): void {
+  const h = f32x4.splat(high);
+  const f = f32x4.splat(factor);
+  const r = f32x4.splat(rest);
+  let left = count;
+  if (high == 0) {
+    for (; left >= 16; left -= 16) {
+      const y0 = f32x4.add(f32x4.mul(v128.load(x), f), r);
+      const y1 = f32x4.add(f32x4.mul(v128.load(x, 16), f), r);
+      const y2 = f32x4.add(f32x4.mul(v128.load(x, 32), f), r);
+      const y3 = f32x4.add(f32x4.mul(v128.load(x, 48), f), r);
+      v128.store(y, y0);
+      v128.store(y, y1, 16);
+      v128.store(y, y2, 32);
+      v128.store(y, y3, 48);
+      x += 64;
+      y += 64;
+    }
+  }
+  for (; left >= 16; left -= 16) {
+    const y0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
+    const y1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), f), r);
+    const y2 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h), f), r);
+    const y3 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h), f), r);
+    v128.store(y, y0);
+    v128.store(y, y1, 16);
+    v128.store(y, y2, 32);
+    v128.store(y, y3, 48);
+    x += 64;
+    y += 64;
+  }
+  for (; left >= 4; left -= 4) {
+    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r));
+    x += 16;
+    y += 16;
+  }
+  if (left > 0) storePart(y, f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, left), h), f), r), left);
+}
+
+/** dx = dy factor + (x - high) slope + rest over `count` neighbouring elements. */
+function applyGradientRun(x: usize, dy: usize, dx: usize, count: i32, high: f32, factor: f32, slope: f32, rest: f32): void {
+  const h = f32x4.splat(high);
+  const f = f32x4.splat(factor);
+  const s = f32x4.splat(slope);
+  const r = f32x4.splat(rest);
+  let left = count;
+  for (; left >= 8; left -= 8) {
+    const d0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), r);
+    const d1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), s), r);
+    const y0 = f32x4.add(f32x4.mul(v128.load(dy), f), d0);
+    const y1 = f32x4.add(f32x4.mul(v128.load(dy, 16), f), d1);
+    v128.store(dx, y0);
+    v128.store(dx, y1, 16);
+    x += 32;
+    dy += 32;
+    dx += 32;
+  }
+  if (left >= 4) {
+    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), r);
+    v128.store(dx, f32x4.add(f32x4.mul(v128.load(dy), f), d));
+    x += 16;
+    dy += 16;
+    dx += 16;
+    left -= 4;
+  }
+  if (left > 0) {
+    const d = f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, left), h), s), r);
+    storePart(dx, f32x4.add(f32x4.mul(loadPart(dy, left), f), d), left);
+  }
+}
+
+// ---------------------------------------------------------------- statistics
+
+/** Sums of d and d² over elements from..to of a group's runs of `run` elements, d = x - shift. */
+@inline
+function sumMoments(group: usize, run: i32, apart: usize, from: i32, to: i32, shift: f32): void {
+  sumOfFirst = 0;
+  sumOfSecond = 0;
+  if (to <= run) {
+    addMoments(group + (<usize>from << 2), to - from, shift);
+    return;
+  }
+  let r = from / run;
+  let start = from - r * run;
+  let i = from;
+  while (i < to) {
+    const count = min(run - start, to - i);
+    addMoments(group + <usize>r * apart + (<usize>start << 2), count, shift);
+    i += count;
+    start = 0;
+    ++r;
+  }
+}
+
+/** Element i of a group. */
+@inline
+function element(group: usize, run: i32, apart: usize, i: i32): f64 {
+  if (i < run) return <f64>load<f32>(group + (<usize>i << 2));
+  const r = i / run;
+  return <f64>load<f32>(group + <usize>r * apart + (<usize>(i - r * run) << 2));
+}
+
+// of the part or group measured last
+let partMean: f64 = 0;
+let partSquares: f64 = 0;
+
+/** Mean and sum of squared deviations of elements from..to of a group. */
+function measurePart(group: usize, run: i32, apart: usize, from: i32, to: i32): void {
+  const count = <f64>(to - from);
+  // the mean of three elements: nearer to the mean than one, should one of them be an outlier
+  const one = element(group, run, apart, from);
+  const two = element(group, run, apart, from + ((to - from) >> 1));
+  const three = element(group, run, apart, to - 1);
+  let shift = <f32>((one + two + three) * (1.0 / 3.0));
+  sumMoments(group, run, apart, from, to, shift);
+  let delta = sumOfFirst / count;
+  let squares = sumOfSecond - sumOfFirst * delta;
+  // the shift must be within four deviations of the mean; what is left after one repetition is rounding
+  if (delta * delta * count > 16.0 * squares) {
+    shift = <f32>(<f64>shift + delta);
+    sumMoments(group, run, apart, from, to, shift);
+    delta = sumOfFirst / count;
+    squares = sumOfSecond - sumOfFirst * delta;
+  }
+  partMean = <f64>shift + delta;
+  partSquares = max<f64>(squares, 0.0);
+}
+
+/** Joins (count, mean, squares) of what was measured before with those of a part that follows it. */
+let joinedCount: f64 = 0;
+let joinedMean: f64 = 0;
+let joinedSquares: f64 = 0;
+
+@inline
+function join(count: f64, mean: f64, squares: f64): void {
+  const all = joinedCount + count;
+  const apart = mean - joinedMean;
+  joinedMean += (apart * count) / all;
+  joinedSquares += squares + (apart * apart * joinedCount * count) / all;
+  joinedCount = all;
+}
+
+@inline
+function writeStatistics(b: Normalization, group: i32): void {
+  const high = <f32>joinedMean;
+  const at = b.statistics + <usize>group * 12;
+  store<f32>(at, high);
+  // an infinite mean has no rest
+  store<f32>(at, high - high == 0 ? <f32>(joinedMean - <f64>high) : 0, 4);
+  store<f32>(at, <f32>(1.0 / sqrt<f64>(joinedSquares / joinedCount + <f64>b.epsilon)), 8);
+}
+
+@inline
+function groupsPerObservation(b: Normalization): i32 {
+  return b.channels / b.groupChannels;
+}
+
+@inline
+function groupAddress(base: usize, b: Normalization, group: i32): usize {
+  return base + ((<usize>group * <usize>b.groupChannels * <usize>b.inner) << 2);
+}
+
+/** Statistics of one group, part by part. */
+function measureGroup(b: Normalization, group: i32): void {
+  const run = b.inner * b.groupChannels;
+  const count = run * b.outer;
+  const address = groupAddress(b.x, b, group);
+  const apart = stride(b);
+  joinedCount = 0;
+  joinedMean = 0;
+  joinedSquares = 0;
+  for (let from = 0; from < count; from += PART) {
+    const to = min(from + PART, count);
+    measurePart(address, run, apart, from, to);
+    if (from == 0) {
+      joinedCount = <f64>(to - from);
+      joinedMean = partMean;
+      joinedSquares = partSquares;
+    } else join(<f64>(to - from), partMean, partSquares);
+  }
+  writeStatistics(b, group);
+}
+
+@inline
+function scaleOf(b: Normalization, channel: i32): f32 {
+  return b.scale ? load<f32>(b.scale + (<usize>channel << 2)) : 1;
+}
+
+@inline
+function offsetOf(b: Normalization, channel: i32): f32 {
+  return b.offset ? load<f32>(b.offset + (<usize>channel << 2)) : 0;
+}
+
+// what turns x of a plane into y: (x - planeHigh) planeFactor + planeRest
+let planeHigh: f32 = 0;
+let planeFactor: f32 = 0;
+let planeSlope: f32 = 0;
+let planeRest: f32 = 0;
+
+@inline
+function prepareForward(b: Normalization, group: i32, channel: i32): void {
+  const at = b.statistics + <usize>group * 12;
+  const high = load<f32>(at);
+  const inverse = load<f32>(at, 8);
+  const factor = <f64>inverse * <f64>scaleOf(b, channel);
+  let moved = <f64>load<f32>(at, 4);
+  if (abs<f32>(high * inverse) <= 2.0) {
+    // a mean within two deviations of 0 cancels nothing: one subtraction less for every element
+    moved += <f64>high;
+    planeHigh = 0;
+  } else planeHigh = high;
+  planeFactor = <f32>factor;
+  planeRest = <f32>(<f64>offsetOf(b, channel) - moved * factor);
+}
+
+/** Forward. Work item: one group (groups are numbered channels first, then observations). Reads x; writes y, statistics. */
+export function normalize(b: Normalization, begin: i32, end: i32): void {
+  const perObservation = groupsPerObservation(b);
+  const apart = stride(b);
+  const offset = b.y - b.x;
+  for (let group = begin; group < end; ++group) {
+    measureGroup(b, group);
+    const firstChannel = (group % perObservation) * b.groupChannels;
+    let plane = groupAddress(b.x, b, group);
+    for (let c = 0; c < b.groupChannels; ++c) {
+      prepareForward(b, group, firstChannel + c);
+      let x = plane;
+      for (let o = 0; o < b.outer; ++o) {
+        applyRun(x, x + offset, b.inner, planeHigh, planeFactor, planeRest);
+        x += apart;
+      }
+      plane += <usize>b.inner << 2;
+    }
+  }
+}
+
+/** Forward, first step. Work item: one part of one group (parts first). Writes its mean and squares to partials. */
+export function normalizeMeasure(b: Normalization, begin: i32, end: i32): void {
+  const run = b.inner * b.groupChannels;
+  const count = run * b.outer;
+  const parts = normalizationParts(count);
+  const apart = stride(b);
+  for (let item = begin; item < end; ++item) {
+    const group = item / parts;
+    const from = (item - group * parts) * PART;
+    measurePart(groupAddress(b.x, b, group), run, apart, from, min(from + PART, count));
+    const at = b.partials + (<usize>item << 4);
+    store<f64>(at, partMean);
+    store<f64>(at, partSquares, 8);
+  }
+}
+
+/** Forward, second step. Work item: one group. Joins its partials into statistics. */
+export function normalizeJoin(b: Normalization, begin: i32, end: i32): void {
+  const count = b.inner * b.groupChannels * b.outer;
+  const parts = normalizationParts(count);
+  for (let group = begin; group < end; ++group) {
+    let at = b.partials + ((<usize>group * <usize>parts) << 4);
+    joinedCount = <f64>min(PART, count);
+    joinedMean = load<f64>(at);
+    joinedSquares = load<f64>(at, 8);
+    for (let part = 1; part < parts; ++part) {
+      at += 16;
+      join(<f64>min(PART, count - part * PART), load<f64>(at), load<f64>(at, 8));
+    }
+    writeStatistics(b, group);
+  }
+}
+
+/**
+ * Forward, last step; also normalization with given statistics. Work item: one part of one plane (parts first).
+ * Reads x and statistics; writes y.
+ */
+export function normalizeApply(b: Normalization, begin: i32, end: i32): void {
+  const count = b.inner * b.outer;
+  const parts = normalizationParts(count);
+  const apart = stride(b);
+  const offset = b.y - b.x;
+  let plane = begin / parts;
+  let part = begin - plane * parts;
+  for (let item = begin; item < end; ++item) {
+    prepareForward(b, plane / b.groupChannels, plane % b.channels);
+    const address = b.x + ((<usize>plane * <usize>b.inner) << 2);
+    let i = part * PART;
+    const to = min(i + PART, count);
+    while (i < to) {
+      const r = i / b.inner;
+      const start = i - r * b.inner;
+      const n = min(b.inner - start, to - i);
+      const x = address + <usize>r * apart + (<usize>start << 2);
+      applyRun(x, x + offset, n, planeHigh, planeFactor, planeRest);
+      i += n;
+    }
+    if (++part == parts) {
+      part = 0;
+      ++plane;
+    }
+  }
+}
+
+// ---------------------------------------------------------------- gradient
+//
+// With g = dy scale_c and the means over the group,
+//   dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + epsilon)
+//   dscale_c = sum(dy xhat), doffset_c = sum(dy) over all planes of the channel.
+
+/** Sums of dy and dy (x - high) over elements from..to of a plane. */
+function sumGradients(b: Normalization, plane: i32, from: i32, to: i32, high: f32): void {
+  const apart = stride(b);
+  const start = (<usize>plane * <usize>b.inner) << 2;
+  sumOfFirst = 0;
+  sumOfSecond = 0;
+  let i = from;
+  while (i < to) {
+    const r = i / b.inner;
+    const first = i - r * b.inner;
+    const n = min(b.inner - first, to - i);
+    const at = start + <usize>r * apart + (<usize>first << 2);
+    addGradientSums(b.x + at, b.dy + at, n, high);
+    i += n;
+  }
+}
+
+/** planeSums of a plane from its two sums: sum(dy xhat) = inverse (sum(dy (x - high)) - low sum(dy)). */
+@inline
+function writePlaneSums(b: Normalization, plane: i32, group: i32, first: f64, second: f64): void {
+  const statistics = b.statistics + <usize>group * 12;
+  const at = b.planeSums + (<usize>plane << 3);
+  store<f32>(at, <f32>first);
+  store<f32>(at, <f32>(<f64>load<f32>(statistics, 8) * (second - <f64>load<f32>(statistics, 4) * first)), 4);
+}
+
+// mean(g) and mean(g xhat) of a group
+let meanGradient: f64 = 0;
+let meanProjection: f64 = 0;
+
+@inline
+function averageGroup(b: Normalization, group: i32): void {
+  const firstChannel = (group % groupsPerObservation(b)) * b.groupChannels;
+  let at = b.planeSums + ((<usize>group * <usize>b.groupChannels) << 3);
+  meanGradient = 0;
+  meanProjection = 0;
+  for (let c = 0; c < b.groupChannels; ++c) {
+    const scale = <f64>scaleOf(b, firstChannel + c);
+    meanGradient += scale * <f64>load<f32>(at);
+    meanProjection += scale * <f64>load<f32>(at, 4);
+    at += 8;
+  }
+  const count = <f64>b.inner * <f64>b.groupChannels * <f64>b.outer;
+  meanGradient /= count;
+  meanProjection /= count;
+}
+
+/** dx = dy planeFactor + (x - planeHigh) planeSlope + planeRest. */
+@inline
+function prepareBackward(b: Normalization, group: i32, channel: i32): void {
+  const at = b.statistics + <usize>group * 12;
+  const inverse = <f64>load<f32>(at, 8);
+  const slope = -inverse * inverse * meanProjection;
+  planeHigh = load<f32>(at);
+  planeFactor = <f32>(inverse * <f64>scaleOf(b, channel));
+  planeSlope = <f32>slope;
+  planeRest = <f32>(-inverse * meanGradient - <f64>load<f32>(at, 4) * slope);
+}
+
+/** Backward. Work item: one group. Reads x, dy, scale, statistics; writes dx and planeSums. */
+export function normalizeGradient(b: Normalization, begin: i32, end: i32): void {
+  const perObservation = groupsPerObservation(b);
+  const count = b.inner * b.outer;
+  const apart = stride(b);
+  for (let group = begin; group < end; ++group) {
+    const high = load<f32>(b.statistics + <usize>group * 12);
+    const firstPlane = group * b.groupChannels;
+    const firstChannel = (group % perObservation) * b.groupChannels;
+    for (let c = 0; c < b.groupChannels; ++c) {
+      let first: f64 = 0;
+      let second: f64 = 0;
+      for (let from = 0; from < count; from += PART) {
+        sumGradients(b, firstPlane + c, from, min(from + PART, count), high);
+        first += sumOfFirst;
+        second += sumOfSecond;
+      }
+      writePlaneSums(b, firstPlane + c, group, first, second);
+    }
+    averageGroup(b, group);
+    for (let c = 0; c < b.groupChannels; ++c) {
+      prepareBackward(b, group, firstChannel + c);
+      let at = (<usize>(firstPlane + c) * <usize>b.inner) << 2;
+      for (let o = 0; o < b.outer; ++o) {
+        applyGradientRun(b.x + at, b.dy + at, b.dx + at, b.inner, planeHigh, planeFactor, planeSlope, planeRest);
+        at += apart;
+      }
+    }
+  }
+}
+
+/** Backward, first step. Work item: one part of one plane (parts first). Writes its two sums to partials. */
+export function normalizeGradientSums(b: Normalization, begin: i32, end: i32): void {
+  const count = b.inner * b.outer;
+  const parts = normalizationParts(count);
+  for (let item = begin; item < end; ++item) {
+    const plane = item / parts;
+    const from = (item - plane * parts) * PART;
+    const high = load<f32>(b.statistics + <usize>(plane / b.groupChannels) * 12);
+    sumGradients(b, plane, from, min(from + PART, count), high);
+    const at = b.partials + (<usize>item << 4);
+    store<f64>(at, sumOfFirst);
+    store<f64>(at, sumOfSecond, 8);
+  }
+}
+
+/** Backward, second step. Work item: one group. Joins partials into planeSums; writes coefficients. */
+export function normalizeGradientJoin(b: Normalization, begin: i32, end: i32): void {
+  const parts = normalizationParts(b.inner * b.outer);
+  const perObservation = groupsPerObservation(b);
+  for (let group = begin; group < end; ++group) {
+    const firstPlane = group * b.groupChannels;
+    for (let c = 0; c < b.groupChannels; ++c) {
+      let at = b.partials + ((<usize>(firstPlane + c) * <usize>parts) << 4);
+      let first: f64 = 0;
+      let second: f64 = 0;
+      for (let part = 0; part < parts; ++part) {
+        first += load<f64>(at);
+        second += load<f64>(at, 8);
+        at += 16;
+      }
+      writePlaneSums(b, firstPlane + c, group, first, second);
+    }
+    averageGroup(b, group);
+    for (let c = 0; c < b.groupChannels; ++c) {
+      prepareBackward(b, group, (group % perObservation) * b.groupChannels + c);
+      const at = b.coefficients + (<usize>(firstPlane + c) << 4);
+      store<f32>(at, planeHigh);
+      store<f32>(at, planeFactor, 4);
+      store<f32>(at, planeSlope, 8);
+      store<f32>(at, planeRest, 12);
+    }
+  }
+}
+
+/** Backward, last step. Work item: one part of one plane (parts first). Reads x, dy, coefficients; writes dx. */
+export function normalizeGradientApply(b: Normalization, begin: i32, end: i32): void {
+  const count = b.inner * b.outer;
+  const parts = normalizationParts(count);
+  const apart = stride(b);
+  for (let item = begin; item < end; ++item) {
+    const plane = item / parts;
+    const coefficients = b.coefficients + (<usize>plane << 4);
+    const start = (<usize>plane * <usize>b.inner) << 2;
+    let i = (item - plane * parts) * PART;
+    const to = min(i + PART, count);
+    while (i < to) {
+      const r = i / b.inner;
+      const first = i - r * b.inner;
+      const n = min(b.inner - first, to - i);
+      const at = start + <usize>r * apart + (<usize>first << 2);
+      applyGradientRun(
+        b.x + at,
+        b.dy + at,
+        b.dx + at,
+        n,
+        load<f32>(coefficients),
+        load<f32>(coefficients, 4),
+        load<f32>(coefficients, 8),
+        load<f32>(coefficients, 12),
+      );
+      i += n;
+    }
+  }
+}
+
+@unmanaged
+class NormalizationParameters {
+  /** [2, channels, observations], as the backward kernels leave it. */
+  planeSums: usize;
+  /** One number per channel each. */
+  dscale: usize;
+  doffset: usize;
+  channels: i32;
+  observations: i32;
+}
+
+/** dscale and doffset: sums over observations in their order, in float64. Work item: one channel. */
+export function normalizeParameterGradient(b: NormalizationParameters, begin: i32, end: i32): void {
+  for (let c = begin; c < end; ++c) {
+    let at = b.planeSums + (<usize>c << 3);
+    let offset: f64 = 0;
+    let scale: f64 = 0;
+    for (let n = 0; n < b.observations; ++n) {
+      offset += <f64>load<f32>(at);
+      scale += <f64>load<f32>(at, 4);
+      at += <usize>b.channels << 3;
+    }
+    store<f32>(b.doffset + (<usize>c << 2), <f32>offset);
+    store<f32>(b.dscale + (<usize>c << 2), <f32>scale);
+  }
+}
