@@ -1,0 +1,110 @@
+/** The confusion matrix of a classifier. Source: MATLAB page "confusionmat". */
+
+import { DimensionError, OptionError } from '../errors.js'
+
+/** A class name or number; NaN, null and undefined are observations without a label. */
+export type Label = string | number | boolean | null | undefined
+
+export interface Confusion {
+  readonly classNames: readonly string[]
+  /** `counts[i][j]`: observations of class `i` that were predicted as class `j`. */
+  readonly counts: readonly (readonly number[])[]
+}
+
+/**
+ * Counts how often each true class (row) was predicted as each class (column).
+ *
+ * Classes are `classNames` in their order, or all labels that occur, sorted (numbers by value). Observations without a
+ * true or a predicted label are left out. Throws a DimensionError for lists of different lengths and an OptionError for
+ * a label that is not among `classNames`.
+ */
+export function confusionmat(
+  trueLabels: ArrayLike<Label>,
+  predictedLabels: ArrayLike<Label>,
+  classNames?: readonly (string | number | boolean)[],
+): Confusion {
+  if (trueLabels.length !== predictedLabels.length) {
+    throw new DimensionError({
+      call: 'confusionmat',
+      expects: 'as many predicted labels as true labels',
+      got: `${trueLabels.length} true and ${predictedLabels.length} predicted labels`,
+      remedy: 'Give both lists for the same observations in the same order.',
+    })
+  }
+  const names = classNames?.map(String) ?? occurringClasses([trueLabels, predictedLabels])
+  const positions = new Map(names.map((name, index) => [name, index]))
+  if (positions.size !== names.length) {
+    throw new OptionError({
+      call: 'confusionmat',
+      expects: 'class names that are all different',
+      got: names.join(', '),
+      remedy: 'Name each class once.',
+    })
+  }
+  const counts = names.map(() => new Array<number>(names.length).fill(0))
+  for (let index = 0; index < trueLabels.length; index++) {
+    const truth = trueLabels[index]
+    const prediction = predictedLabels[index]
+    if (isMissing(truth) || isMissing(prediction)) continue
+    counts[position(positions, truth)]![position(positions, prediction)]!++
+  }
+  return { classNames: names, counts }
+}
+
+function isMissing(label: Label): label is null | undefined {
+  return label === null || label === undefined || Number.isNaN(label)
+}
+
+function occurringClasses(lists: readonly ArrayLike<Label>[]): string[] {
+  const labels = new Map<string, Exclude<Label, null | undefined>>()
+  for (const list of lists) {
+    for (let index = 0; index < list.length; index++) {
+      const label = list[index]
+      if (!isMissing(label)) labels.set(String(label), label)
+    }
+  }
+  const allNumbers = [...labels.values()].every((label) => typeof label === 'number')
+  const names = [...labels.keys()]
+  return allNumbers ? names.sort((a, b) => Number(a) - Number(b)) : names.sort()
+}
+
+function position(positions: ReadonlyMap<string, number>, label: Label): number {
+  const found = positions.get(String(label))
+  if (found !== undefined) return found
+  throw new OptionError({
+    call: 'confusionmat',
+    expects: 'every label to be one of the class names',
+    got: `label '${String(label)}' with the classes ${[...positions.keys()].join(', ')}`,
+    remedy: 'Add it to the class names, or leave them out.',
+  })
+}
+
+/** Correct predictions among all counted ones, in percent; NaN where nothing was counted. */
+export function accuracyOf({ counts }: Confusion): number {
+  const all = counts.flat().reduce((sum, count) => sum + count, 0)
+  const correct = counts.reduce((sum, row, index) => sum + row[index]!, 0)
+  return (100 * correct) / all
+}
+
+/**
+ * The matrix as text: a row for each true class, a column for each predicted class, and at the right how many percent
+ * of the row were right. Zeros are dots, so that the mistakes stand out.
+ */
+export function displayConfusion({ classNames, counts }: Confusion): string {
+  const longestName = Math.max(0, ...classNames.map((name) => name.length))
+  const longestCount = Math.max(1, ...counts.flat().map((count) => String(count).length))
+  const width = Math.max(longestCount, longestName)
+  const label = 'true'.padStart(Math.max('true'.length, longestName))
+  const headings = classNames.map((name) => name.padStart(width)).join('  ')
+  const lines = [
+    `  ${' '.repeat(label.length)}   predicted`,
+    `  ${label}   ${headings}  correct`,
+    ...classNames.map((name, row) => {
+      const cells = counts[row]!.map((count) => (count === 0 ? '·' : String(count)).padStart(width))
+      const total = counts[row]!.reduce((sum, count) => sum + count, 0)
+      const share = total === 0 ? '' : `${((100 * counts[row]![row]!) / total).toFixed(1)} %`
+      return `  ${name.padStart(label.length)}   ${cells.join('  ')}  ${share.padStart('correct'.length)}`.trimEnd()
+    }),
+  ]
+  return lines.join('\n')
+}
