@@ -1,5 +1,6 @@
+import { resolveObjectURL } from 'node:buffer'
 import { spawn } from 'node:child_process'
-import type { Worker } from 'node:worker_threads'
+import { Worker as NodeWorker } from 'node:worker_threads'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Storage } from '../../src/array/storage.js'
 import { createWasmBackend, type WasmBackend, type WasmBackendOptions } from '../../src/backends/wasm/backend.js'
@@ -24,10 +25,10 @@ afterEach(async () => {
 })
 
 /** A backend whose workers have started, and those workers, which the process announces one by one. */
-async function backendWithWorkers(threads: number): Promise<{ backend: WasmBackend; workers: Worker[] }> {
+async function backendWithWorkers(threads: number): Promise<{ backend: WasmBackend; workers: NodeWorker[] }> {
   await new Promise(setImmediate)
-  const workers: Worker[] = []
-  const collect = (worker: Worker) => workers.push(worker)
+  const workers: NodeWorker[] = []
+  const collect = (worker: NodeWorker) => workers.push(worker)
   process.on('worker', collect)
   const backend = backendOf({ threads })
   await backend.ready()
@@ -215,14 +216,30 @@ describe('threads', () => {
     expect(() => apply(backend, x, 1, 10)).toThrow(BackendError)
   })
 
+  it('does not wait for workers that were stopped before they had started', async () => {
+    const backend = backendOf({ threads: 3 })
+    const ready = backend.ready()
+    backend.setThreads(2)
+    await ready
+    await backend.ready()
+    expect(backend.threads).toBe(2)
+  })
+
+  it('goes on with one thread when the heap has no room for more', () => {
+    const backend = backendOf({ threads: 1, maximumBytes: 8 * MEGABYTE })
+    const before = backend.memory()
+    expect(() => backend.setThreads(10)).toThrow(MemoryError)
+    expect(backend.info()).toMatchObject({ threads: 1, singleThreadedBecause: '10 threads could not be started' })
+    expect(backend.memory().bytesInUse).toBe(before.bytesInUse)
+    expect(vector(backend, MEGABYTE).length).toBe(MEGABYTE)
+  })
+
   it('gives the memory of stopped workers back', async () => {
     const backend = backendOf({ threads: 4 })
     await backend.ready()
     const before = backend.memory().bytesReserved
     for (let i = 0; i < 3; i++) {
-      backend.setThreads(1)
       await backend.dispose()
-      await new Promise((stopped) => setTimeout(stopped, 50))
       backend.setThreads(4)
       await backend.ready()
     }
@@ -246,6 +263,60 @@ describe('where something is missing', () => {
     const backend = backendOf({ threads: 4 })
     expect(backend.info().singleThreadedBecause).toContain('SharedArrayBuffer')
     apply(backend, vector(backend, 10), 0)
+  })
+
+  it('runs on one thread where workers cannot be started, and says why', async () => {
+    vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined)
+    const backend = backendOf({ threads: 2 })
+    await backend.ready()
+    expect(backend.info()).toMatchObject({ threads: 1, singleThreadedBecause: expect.stringMatching(/did not start/) })
+    apply(backend, vector(backend, 100), 0, 10)
+  })
+
+  it('starts Web Workers from the text of their source, on a thread that may not wait', async () => {
+    const ends: Promise<number>[] = []
+    const live: NodeWorker[] = []
+    /** A Web Worker as far as the pool uses one, on a thread of Node. */
+    class WebWorker {
+      onmessage?: () => void
+      readonly #worker: Promise<NodeWorker>
+      constructor(url: string) {
+        this.#worker = resolveObjectURL(url)!
+          .text()
+          .then((source) => {
+            const prelude = `const { parentPort } = require('node:worker_threads')
+              const postMessage = (data) => parentPort.postMessage(data)
+              let onmessage
+              parentPort.on('message', (data) => onmessage({ data }))
+            `
+            const worker = new NodeWorker(prelude + source, { eval: true })
+            worker.on('message', () => this.onmessage?.())
+            live.push(worker)
+            return worker
+          })
+      }
+      postMessage(task: unknown) {
+        this.#worker.then((worker) => worker.postMessage(task))
+      }
+      terminate() {
+        ends.push(this.#worker.then((worker) => worker.terminate()))
+      }
+    }
+    vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined)
+    vi.spyOn(Atomics, 'wait').mockImplementation(() => {
+      throw new TypeError('Atomics.wait cannot be called in this context')
+    })
+    vi.stubGlobal('Worker', WebWorker)
+    vi.stubGlobal('crossOriginIsolated', true)
+    const backend = backendOf({ threads: 3 })
+    await backend.ready()
+    expect(live).toHaveLength(2)
+    expect(backend.info()).toEqual({ name: 'wasm', threads: 3, simd: true })
+    const x = vector(backend, 1000)
+    const wanted = bits(apply(backend, x, 1, 1000))
+    for (let i = 0; i < 100; i++) expect(bits(apply(backend, x, 1, 10))).toBe(wanted)
+    await backend.dispose()
+    await Promise.all(ends)
   })
 
   it('takes fewer addresses where the system gives fewer', () => {

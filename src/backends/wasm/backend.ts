@@ -33,8 +33,6 @@ export interface WasmBackendOptions {
   shared?: boolean
 }
 
-/** Room for the parameters of any kernel: 256 fields. */
-const BLOCK_BYTES = 1024
 const MAXIMUM_THREADS = 256
 const MINIMUM_HEAP = 4 * 2 ** 20
 const MAXIMUM_HEAP = 4 * 2 ** 30
@@ -124,13 +122,17 @@ export class WasmBackend implements Backend {
   readonly #names: readonly string[]
   /** Where launches write their parameters: one block, since a launch ends before the next begins. */
   readonly #block: number
+  /** Fields of the largest block. */
+  readonly #blockLength: number
   #blockIntegers: Int32Array = new Int32Array(0)
   #blockFloats: Float32Array = new Float32Array(0)
   #blockBuffer: ArrayBufferLike | undefined
   readonly #processors = processorCount()
   #pool: ThreadPool | undefined
   #threads = 1
-  #releasePool: (() => Promise<void>) | undefined
+  #endPool: (() => Promise<void>) | undefined
+  /** Resolves when all workers that were told to end have ended. */
+  #ended: Promise<unknown> = Promise.resolve()
   /** Why there is no pool. */
   #singleBecause: string | undefined
   #storages = 0
@@ -160,7 +162,8 @@ export class WasmBackend implements Backend {
     }
     this.#plans = plans
     host.setScratch(this.#heap.allocate(host.scratchBytes()))
-    this.#block = this.#heap.allocate(BLOCK_BYTES)
+    this.#blockLength = Math.max(...Object.values(plans).map((plan) => plan.fields.length))
+    this.#block = this.#heap.allocate(4 * this.#blockLength)
     this.#startPool(threads)
   }
 
@@ -255,8 +258,8 @@ export class WasmBackend implements Backend {
 
   #renewBlockViews(): void {
     const { buffer } = this.#heap
-    this.#blockIntegers = new Int32Array(buffer, this.#block, BLOCK_BYTES / 4)
-    this.#blockFloats = new Float32Array(buffer, this.#block, BLOCK_BYTES / 4)
+    this.#blockIntegers = new Int32Array(buffer, this.#block, this.#blockLength)
+    this.#blockFloats = new Float32Array(buffer, this.#block, this.#blockLength)
     this.#blockBuffer = buffer
   }
 
@@ -281,7 +284,8 @@ export class WasmBackend implements Backend {
 
   /** Ends the workers; resolves when they have ended. Arrays stay readable, and kernels run on the calling thread. */
   async dispose(): Promise<void> {
-    await this.#stopPool()
+    this.#stopPool()
+    await this.#ended
   }
 
   info(): BackendInfo {
@@ -319,33 +323,41 @@ export class WasmBackend implements Backend {
       return
     }
     const heap = this.#heap
-    const controlBytes = host.poolBytes()
-    const scratchBytes = host.scratchBytes()
-    const control = heap.allocate(controlBytes)
-    const scratches = Array.from({ length: threads - 1 }, () => heap.allocate(scratchBytes))
-    const pool = new ThreadPool({
-      instance: this.#instance,
-      names: this.#names,
-      control,
-      scratches,
-      processors: this.#processors,
-    })
-    this.#pool = pool
-    this.#threads = threads
-    this.#releasePool = async () => {
-      await pool.stop()
-      heap.free(control, controlBytes)
-      for (const scratch of scratches) heap.free(scratch, scratchBytes)
+    const lent: { address: number; bytes: number }[] = []
+    const lend = (bytes: number) => {
+      const address = heap.allocate(bytes)
+      lent.push({ address, bytes })
+      return address
+    }
+    const giveBack = () => {
+      for (const { address, bytes } of lent) heap.free(address, bytes)
+    }
+    try {
+      const pool = new ThreadPool({
+        instance: this.#instance,
+        names: this.#names,
+        control: lend(host.poolBytes()),
+        scratches: Array.from({ length: threads - 1 }, () => lend(host.scratchBytes())),
+        processors: this.#processors,
+      })
+      this.#pool = pool
+      this.#threads = threads
+      this.#endPool = () => pool.stop().then(giveBack)
+    } catch (error) {
+      giveBack()
+      this.#singleBecause = `${threads} threads could not be started`
+      throw error
     }
   }
 
-  async #stopPool(): Promise<void> {
-    const release = this.#releasePool
+  /** Ends the pool's workers, if there are any; their memory comes back when they have ended. */
+  #stopPool(): void {
+    const ending = this.#endPool?.()
     this.#pool = undefined
-    this.#releasePool = undefined
+    this.#endPool = undefined
     this.#threads = 1
     this.#singleBecause = 'the workers were stopped'
-    await release?.()
+    if (ending) this.#ended = Promise.all([this.#ended, ending])
   }
 }
 

@@ -185,7 +185,7 @@ export class Heap {
       got:
         `${formatBytes(this.bytesInUse)} in use, ${formatBytes(this.bytesPooled)} free in pieces that are too small, ` +
         `${formatBytes(this.bytesReserved)} taken from the system, limit ${formatBytes(this.#limit)}` +
-        (largest ? `; the largest live arrays:\n${largest}\n` : ''),
+        (largest ? `; the largest live arrays:\n${largest}` : ''),
       remedy: 'Use a smaller mini-batch, or run your own arithmetic inside scope(...) so that intermediate arrays go.',
     })
   }

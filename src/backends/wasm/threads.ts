@@ -61,6 +61,7 @@ export class ThreadPool {
   readonly #sleeps = maySleep()
   readonly #workers: WorkerHandle[] = []
   readonly #started: Promise<unknown>
+  #stopping = false
 
   constructor({ instance, names, control, scratches, processors, patience }: PoolOptions) {
     this.#instance = instance
@@ -79,7 +80,8 @@ export class ThreadPool {
                 ready = true
                 resolve()
               },
-              lost: (reason: string) => {
+              ended: (reason: string) => {
+                if (this.#stopping) return resolve()
                 if (ready) this.lostBecause ??= reason
                 else this.notStartedBecause ??= reason
                 resolve()
@@ -88,7 +90,7 @@ export class ThreadPool {
             try {
               this.#workers.push(startWorker({ module, memory, names, control, scratch, spin: this.#spin }, events))
             } catch (error) {
-              events.lost(String(error))
+              events.ended(error instanceof Error ? error.message : String(error))
             }
           }),
       ),
@@ -106,7 +108,7 @@ export class ThreadPool {
     return this.notStartedBecause && `worker threads did not start: ${this.notStartedBecause}`
   }
 
-  /** Resolves when every worker has started or is known not to. */
+  /** Resolves when every worker has started, is known not to, or was told to end. */
   async started(): Promise<void> {
     for (const worker of this.#workers) worker.keepAlive(true)
     await this.#started
@@ -141,6 +143,7 @@ export class ThreadPool {
 
   /** Ends all workers; resolves when none of them touches memory any more. */
   async stop(): Promise<void> {
+    this.#stopping = true
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
 

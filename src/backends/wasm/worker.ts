@@ -27,8 +27,8 @@ export interface WorkerHandle {
 
 export interface WorkerEvents {
   ready(): void
-  /** It ended, or could not start, without {@link WorkerHandle.terminate}; the reason as a clause. */
-  lost(reason: string): void
+  /** It ended, could not start, or was told to end; the reason as a clause. */
+  ended(reason: string): void
 }
 
 /** How many times the claim word is read between two looks at the clock: about a microsecond. */
@@ -83,7 +83,6 @@ export function startWorker(task: WorkerTask, events: WorkerEvents): WorkerHandl
     // The program's own loaders and flags are not for this thread.
     const worker = new threads.Worker(NODE_SOURCE, { eval: true, execArgv: [], workerData: task, name: 'dlnet' })
     let ended = false
-    let ending = false
     let reason: string | undefined
     worker.on('message', events.ready)
     worker.on('error', (error) => {
@@ -91,13 +90,12 @@ export function startWorker(task: WorkerTask, events: WorkerEvents): WorkerHandl
     })
     worker.on('exit', (code) => {
       ended = true
-      if (!ending) events.lost(reason ?? `it was ended from outside (exit code ${code})`)
+      events.ended(reason ?? `it was ended from outside (exit code ${code})`)
     })
     worker.unref()
     return {
       keepAlive: (yes) => (yes ? worker.ref() : worker.unref()),
       async terminate() {
-        ending = true
         if (!ended) await worker.terminate()
       },
     }
@@ -117,13 +115,14 @@ export function startWorker(task: WorkerTask, events: WorkerEvents): WorkerHandl
   }
   worker.onerror = (event) => {
     event.preventDefault()
-    events.lost(`it failed: ${event.message || 'the page may forbid workers from blob: addresses (worker-src)'}`)
+    events.ended(`it failed: ${event.message || 'the page may forbid workers from blob: addresses (worker-src)'}`)
   }
   worker.postMessage(task)
   return {
     keepAlive() {},
     terminate() {
       worker.terminate()
+      events.ended('it was told to end')
       return new Promise((resolve) => setTimeout(resolve, BROWSER_END_MILLISECONDS))
     },
   }
