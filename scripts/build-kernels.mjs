@@ -28,13 +28,17 @@ function readDeclarations(source, file) {
     for (const [, field, type] of fields)
       if (!['usize', 'i32', 'f32'].includes(type))
         throw new Error(`${file}: block ${name}.${field} has type ${type}; a block holds usize, i32 and f32 only`)
-    blocks.set(name, fields.map(([, field, type]) => [field, type]))
+    blocks.set(
+      name,
+      fields.map(([, field, type]) => [field, type]),
+    )
   }
   const kernels = new Map()
   for (const [, name, block] of source.matchAll(
     /export function (\w+)\(\s*\w+: (\w+),\s*begin: i32,\s*end: i32,?\s*\): void/g,
   )) {
-    if (!blocks.has(block)) throw new Error(`${file}: kernel ${name} takes a block ${block} that its file does not declare`)
+    if (!blocks.has(block))
+      throw new Error(`${file}: kernel ${name} takes a block ${block} that its file does not declare`)
     kernels.set(name, blocks.get(block))
   }
   return kernels
@@ -55,34 +59,61 @@ for (const family of families) {
 
 const folder = mkdtempSync(join(tmpdir(), 'dlnet-kernels-'))
 const output = flags.out ?? join(folder, 'kernels.wasm')
-const result = await asc.main([
-  ...entryFamilies.map((family) => join(root, 'kernels', `${family}.ts`)),
-  '--outFile', output,
-  '--runtime', 'stub', '--noAssert', '-O3', '--converge', '--uncheckedBehavior', 'always',
-  '--importMemory', '--sharedMemory', '--initialMemory', '16', '--maximumMemory', '65536',
-  '--enable', 'simd', '--enable', 'threads', '--enable', 'bulk-memory',
-], { stdout: process.stdout, stderr: process.stderr })
+const result = await asc.main(
+  [
+    ...entryFamilies.map((family) => join(root, 'kernels', `${family}.ts`)),
+    '--outFile',
+    output,
+    '--runtime',
+    'stub',
+    '--noAssert',
+    '-O3',
+    '--converge',
+    '--uncheckedBehavior',
+    'always',
+    '--importMemory',
+    '--sharedMemory',
+    '--initialMemory',
+    '16',
+    '--maximumMemory',
+    '65536',
+    '--enable',
+    'simd',
+    '--enable',
+    'threads',
+    '--enable',
+    'bulk-memory',
+  ],
+  { stdout: process.stdout, stderr: process.stderr },
+)
 if (result.error) {
   process.stderr.write(`build-kernels: the kernels did not compile. ${result.error.message}\n`)
   process.exit(1)
 }
 if (!flags.out) {
   const bytes = readFileSync(output)
-  const entries = [...kernels].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, fields]) =>
-    `  ${name}: { ${fields.map(([field, type]) => `${field}: '${type === 'f32' ? 'f32' : 'i32'}'`).join(', ')} },`)
-  writeFileSync(join(root, 'src/backends/wasm/kernels.generated.ts'), [
-    '// Written by scripts/build-kernels.mjs from kernels/*.ts. Not edited by hand, not committed.',
-    '',
-    '/** Every kernel with the fields of its parameter block, in the order of the block in memory. */',
-    'export const kernelBlocks = {',
-    ...entries,
-    '} as const',
-    '',
-    '/** The compiled module (WebAssembly with SIMD and atomics, importing its memory), base64. */',
-    `export const kernelModule =`,
-    `  '${bytes.toString('base64')}'`,
-    '',
-  ].join('\n'))
+  const entries = [...kernels]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(
+      ([name, fields]) =>
+        `  ${name}: { ${fields.map(([field, type]) => `${field}: '${type === 'f32' ? 'f32' : 'i32'}'`).join(', ')} },`,
+    )
+  writeFileSync(
+    join(root, 'src/backends/wasm/kernels.generated.ts'),
+    [
+      '// Written by scripts/build-kernels.mjs from kernels/*.ts. Not edited by hand, not committed.',
+      '',
+      '/** Every kernel with the fields of its parameter block, in the order of the block in memory. */',
+      'export const kernelBlocks = {',
+      ...entries,
+      '} as const',
+      '',
+      '/** The compiled module (WebAssembly with SIMD and atomics, importing its memory), base64. */',
+      `export const kernelModule =`,
+      `  '${bytes.toString('base64')}'`,
+      '',
+    ].join('\n'),
+  )
   console.log(`kernels: ${kernels.size} kernels, ${bytes.length} bytes`)
 }
 rmSync(folder, { recursive: true, force: true })

@@ -39,5 +39,11 @@ export abstract class Storage {
     if (--this.#holders === 0) this.free()
   }
 
+  /** Lets go without freeing: the hold passes to an array about to be made. */
+  handOver(): this {
+    this.#holders--
+    return this
+  }
+
   protected abstract free(): void
 }

@@ -1,0 +1,160 @@
+import { MemoryError } from '../errors.js'
+import { displayArray } from './display.js'
+import { describe, numel } from './format.js'
+import type { Storage } from './storage.js'
+
+/** The class of an array's elements. `logical` arrays hold 0 and 1 and come from comparisons. */
+export type UnderlyingType = 'single' | 'double' | 'logical'
+
+/** Size, format and class of an array, without its elements. */
+export interface ArrayInfo {
+  readonly size: readonly number[]
+  readonly dims: string
+  readonly type: UnderlyingType
+}
+
+/** Nested JavaScript arrays, `nested[i][j]` being element (i+1, j+1). */
+export type Nested = number | boolean | readonly Nested[]
+
+/**
+ * Where an array came from, while `dlfeval` traces: the node of the operation that made it and which of its outputs it is.
+ * Only `autodiff/` looks inside.
+ */
+export interface Trace {
+  readonly output: number
+}
+
+/** One array's share in a storage. Letting go twice is letting go once, whoever does it: a scope, a caller, the collector. */
+export class Hold {
+  #storage: Storage | undefined
+
+  constructor(storage: Storage) {
+    this.#storage = storage.retain()
+  }
+
+  get storage(): Storage | undefined {
+    return this.#storage
+  }
+
+  release(): void {
+    const storage = this.#storage
+    this.#storage = undefined
+    storage?.release()
+  }
+}
+
+/**
+ * A deep-learning array: elements, a size, and, when formatted, one label per dimension.
+ *
+ * `F` is the format as the compiler knows it: `DlArray<'SSCB'>`, `DlArray<''>` for an unformatted array, `DlArray` when the
+ * format is known only at run time. Arrays are immutable, stored column-major (first index fastest) in the label order
+ * S, C, B, T, U, and are made by `dlarray` and by operations. Their memory is freed by scopes; nothing is disposed by hand.
+ *
+ * Source: MATLAB, `dlarray`.
+ */
+export class DlArray<F extends string = string> {
+  /** Extent of each dimension, two of them at least. */
+  readonly size: readonly number[]
+  /** One label per dimension in stored order; `''` for an unformatted array. */
+  readonly dims: F
+  readonly underlyingType: UnderlyingType
+  /** @internal */
+  trace: Trace | undefined
+  /** @internal */
+  readonly hold: Hold
+
+  /** @internal Arrays are made by `makeArray`, which registers their owner. */
+  constructor(storage: Storage, size: readonly number[], dims: F, underlyingType: UnderlyingType) {
+    this.hold = new Hold(storage)
+    this.size = size
+    this.dims = dims
+    this.underlyingType = underlyingType
+  }
+
+  /** Number of dimensions. */
+  get ndims(): number {
+    return this.size.length
+  }
+
+  /** Number of elements. */
+  get numel(): number {
+    return numel(this.size)
+  }
+
+  /** @internal */
+  get type(): UnderlyingType {
+    return this.underlyingType
+  }
+
+  /** @internal The memory; throws a {@link MemoryError} when a scope has freed it. */
+  get storage(): Storage {
+    const storage = this.hold.storage
+    if (!storage)
+      throw new MemoryError({
+        call: 'dlarray',
+        expects: 'an array whose memory is still held',
+        got: `a ${describe(this)} array that was freed when its scope ended`,
+        remedy: 'Return the array from the function given to scope, dlfeval or the network to keep it.',
+      })
+    return storage
+  }
+
+  /** A copy of the elements, column-major: a `Float64Array` for double, a `Float32Array` otherwise. */
+  values(): Float32Array | Float64Array {
+    const view = this.storage.view()
+    // A copy in memory of its own: a view of the heap would change, and shared memory cannot be sent or decoded.
+    return view instanceof Float64Array ? new Float64Array(view) : new Float32Array(view)
+  }
+
+  /** The same as {@link values}, for backends that cannot answer at once. */
+  async data(): Promise<Float32Array | Float64Array> {
+    return this.values()
+  }
+
+  /** The only element of a scalar. Throws a {@link MemoryError} when freed, a RangeError when there is not exactly one element. */
+  item(): number {
+    if (this.numel !== 1)
+      throw new RangeError(`item: expected an array with one element, but got ${describe(this)}. Use values().`)
+    return this.storage.view()[0]!
+  }
+
+  /** Nested arrays: `X.toNested()[i][j]` is element (i+1, j+1). */
+  toNested(): Nested {
+    const elements = this.storage.view()
+    const build = (dimension: number, offset: number, step: number): Nested => {
+      if (dimension === this.size.length)
+        return this.underlyingType === 'logical' ? elements[offset] !== 0 : elements[offset]!
+      const extent = this.size[dimension]!
+      const nested: Nested[] = []
+      for (let index = 0; index < extent; index++)
+        nested.push(build(dimension + 1, offset + index * step, step * extent))
+      return nested
+    }
+    return build(0, 0, 1)
+  }
+
+  /** Frees the memory now instead of at the end of the scope. Other arrays that share it keep it. */
+  dispose(): void {
+    this.hold.release()
+  }
+
+  /** The array as MATLAB prints it, long ones abbreviated. */
+  toString(): string {
+    if (!this.hold.storage) return `${describe(this)} dlarray (freed)`
+    return displayArray({
+      size: this.size,
+      dims: this.dims,
+      underlyingType: this.underlyingType,
+      values: this.hold.storage.view(),
+    })
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+}
+
+/** True for a {@link DlArray}. */
+export function isdlarray(value: unknown): value is DlArray {
+  return value instanceof DlArray
+}

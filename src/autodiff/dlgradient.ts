@@ -1,0 +1,188 @@
+import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
+import { describe } from '../array/format.js'
+import { DimensionError, GradientError } from '../errors.js'
+import { makeArray, scope } from '../memory/scope.js'
+import { plusOperation } from '../operations/arithmetic.js'
+import { scalar } from '../operations/call.js'
+import { allocate } from '../operations/operation.js'
+import { relabelOperation } from '../operations/relabel.js'
+import { sameSize, sumTo } from '../operations/sum.js'
+import { isRecordingPaused, liveTrace, save, type TraceEntry, type TraceNode, withoutRecording } from './record.js'
+
+export interface GradientOptions {
+  /** Record the backward pass too, so that the gradients can be differentiated again. Default false. */
+  readonly enableHigherDerivatives?: boolean
+  /** Keep the trace for another `dlgradient` in the same `dlfeval`. Default: the same as `enableHigherDerivatives`. */
+  readonly retainData?: boolean
+}
+
+/**
+ * The gradient of a scalar with respect to one array, a list or a record of arrays (nested as you like; `net.learnables` is
+ * such a list): a container of the same shape, every array in it replaced by the gradient with respect to it. An array the
+ * loss does not depend on gets zeros.
+ *
+ * To be called inside a function that `dlfeval` evaluates, on arrays traced there. Reverse-mode differentiation.
+ *
+ * Errors: a {@link GradientError} for a loss that is not a scalar or not traced, for an array that is not traced, and for a
+ * second call without `retainData`. Source: MATLAB, `dlgradient`.
+ */
+export function dlgradient<T>(loss: DlArray, variables: T, options: GradientOptions = {}): T {
+  const { enableHigherDerivatives = false, retainData = enableHigherDerivatives } = options
+  const start = checkLoss(loss)
+  const targets: TraceEntry[] = []
+  collect(variables, targets)
+  const work = () => backward(loss, start, targets, retainData)
+  const gradients = scope(() => (enableHigherDerivatives ? work() : withoutRecording(work)))
+  let next = 0
+  return replaceArrays(variables, () => gradients[next++]!) as T
+}
+
+function checkLoss(loss: DlArray): TraceEntry {
+  if (!isdlarray(loss) || loss.numel !== 1)
+    throw new GradientError({
+      call: 'dlgradient',
+      expects: 'a scalar loss: the value to differentiate must be a traced real dlarray scalar',
+      got: isdlarray(loss) ? `a non-scalar, ${describe(loss)}` : typeof loss,
+      remedy: "Reduce it first, for instance with sum(Y, 'all').",
+    })
+  const entry = isRecordingPaused() ? undefined : liveTrace(loss)
+  if (!entry)
+    throw new GradientError({
+      call: 'dlgradient',
+      expects: 'a traced loss: the value to differentiate must be a traced real dlarray scalar',
+      got: 'one that is not traced',
+      remedy:
+        'Call dlgradient inside a function evaluated by dlfeval, pass the variables (or the network) to dlfeval, and do not go through extractdata or values().',
+    })
+  return entry
+}
+
+function collect(variables: unknown, targets: TraceEntry[]): void {
+  replaceArrays(variables, (array) => {
+    const entry = liveTrace(array)
+    if (!entry)
+      throw new GradientError({
+        call: 'dlgradient',
+        expects: 'traced arrays to differentiate with respect to',
+        got: `an array of ${describe(array)} that is not traced`,
+        remedy: 'Pass it to dlfeval and differentiate with respect to the argument your function receives.',
+      })
+    targets.push(entry)
+    return array
+  })
+}
+
+/** A copy of a container in which every array is replaced; anything else stays. */
+export function replaceArrays(value: unknown, replace: (array: DlArray) => DlArray): unknown {
+  if (isdlarray(value)) return replace(value)
+  if (Array.isArray(value)) return value.map((item) => replaceArrays(item, replace))
+  if (typeof value === 'object' && value !== null) {
+    const prototype = Object.getPrototypeOf(value)
+    if (prototype === Object.prototype || prototype === null)
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replaceArrays(item, replace)]))
+  }
+  return value
+}
+
+/** The one backward loop: it alone adds gradients up, undoes expansion and checks sizes. */
+function backward(loss: DlArray, start: TraceEntry, targets: readonly TraceEntry[], retain: boolean): DlArray[] {
+  const nodes = reachable(start.node)
+  const wanted = leadingTo(nodes, new Set(targets.map((target) => target.node)))
+  const isTarget = new Set(targets.map((target) => target.node))
+  // Gradients on their way: holds of our own, which no scope frees, given back as soon as they are used.
+  const pending = new Map<TraceNode, (DlArray | undefined)[]>()
+  const add = ({ node, output }: TraceEntry, gradient: DlArray) => {
+    let slots = pending.get(node)
+    if (!slots) {
+      slots = []
+      pending.set(node, slots)
+    }
+    const before = slots[output]
+    slots[output] = before ? save(plusOperation.run({ A: before, B: gradient })) : save(gradient)
+    before?.dispose()
+  }
+  try {
+    scope(() => {
+      if (wanted.has(start.node))
+        add(start, relabelOperation.run({ X: scalar(1, loss.underlyingType) }, { size: loss.size, dims: loss.dims }))
+    })
+    for (const node of nodes) {
+      const gradients = pending.get(node)
+      if (!gradients || node.isInput || !wanted.has(node)) continue
+      if (!node.usable)
+        throw new GradientError({
+          call: 'dlgradient',
+          expects: 'a trace that still holds its data',
+          got: `one whose data an earlier dlgradient gave back (at ${node.operation})`,
+          remedy: 'Give the earlier call { retainData: true }, or ask for all gradients in one call.',
+        })
+      scope(() => {
+        const wantedInputs = node.inputs.map((input) => input !== undefined && wanted.has(input.node))
+        const results = node.differentiate(gradients, wantedInputs)
+        node.inputs.forEach((input, i) => {
+          const gradient = results[i]
+          if (input && wantedInputs[i] && gradient) add(input, fitted(gradient, node, i))
+        })
+      })
+      if (!isTarget.has(node)) {
+        for (const gradient of gradients) gradient?.dispose()
+        pending.delete(node)
+      }
+      if (!retain) node.release()
+    }
+    return targets.map(({ node, output }) => {
+      const info = node.outputInfos[output]!
+      const gradient = pending.get(node)?.[output]
+      if (!gradient) return zeros(info)
+      const result = makeArray(gradient.storage, info.size, info.dims, gradient.underlyingType)
+      result.trace = gradient.trace
+      return result
+    })
+  } finally {
+    for (const slots of pending.values()) for (const gradient of slots) gradient?.dispose()
+  }
+}
+
+/** Every node the loss came from, latest first. */
+function reachable(from: TraceNode): TraceNode[] {
+  const found = new Set([from])
+  const stack = [from]
+  for (let node = stack.pop(); node; node = stack.pop())
+    for (const input of node.inputs)
+      if (input && !found.has(input.node)) {
+        found.add(input.node)
+        stack.push(input.node)
+      }
+  return [...found].sort((a, b) => b.order - a.order)
+}
+
+/** Those nodes through which a target is reached. */
+function leadingTo(nodes: readonly TraceNode[], targets: ReadonlySet<TraceNode>): Set<TraceNode> {
+  const wanted = new Set<TraceNode>()
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i]!
+    if (targets.has(node) || node.inputs.some((input) => input && wanted.has(input.node))) wanted.add(node)
+  }
+  return wanted
+}
+
+/** The gradient with its input's size and labels, expansion undone. */
+function fitted(gradient: DlArray, node: TraceNode, input: number): DlArray {
+  const info = node.inputInfos[input]!
+  if (gradient.dims === info.dims && sameSize(gradient.size, info.size)) return gradient
+  const result = sumTo(gradient, info)
+  if (!sameSize(result.size, info.size))
+    throw new DimensionError({
+      call: 'dlgradient',
+      expects: `${node.operation} to give a gradient of ${describe(info)} for ${node.inputNames[input]}`,
+      got: describe(gradient),
+      remedy: 'This is a mistake in the gradient rule of that operation.',
+    })
+  return result
+}
+
+function zeros(info: ArrayInfo): DlArray {
+  const storage = allocate(info)
+  storage.view().fill(0)
+  return makeArray(storage, info.size, info.dims, info.type)
+}

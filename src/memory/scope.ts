@@ -1,0 +1,114 @@
+import { DlArray, type Hold, type UnderlyingType } from '../array/dlarray.js'
+import type { Storage } from '../array/storage.js'
+import { MemoryError } from '../errors.js'
+
+// Scopes free. Every array made while a scope is open belongs to the innermost one and is freed when it ends, unless the
+// scope's function returns it. Arrays made outside any scope belong to whoever holds them: if the collector finds one
+// unreachable its memory goes back too, but the collector cannot see the heap fill, so a loop wants a scope.
+
+class Scope {
+  readonly arrays: DlArray[] = []
+  constructor(readonly outer: Scope | undefined) {}
+}
+
+let innermost: Scope | undefined
+
+const orphans = new FinalizationRegistry<Hold>((hold) => hold.release())
+
+/** Makes the array for a storage and gives it to the innermost scope. */
+export function makeArray<F extends string>(
+  storage: Storage,
+  size: readonly number[],
+  dims: F,
+  type: UnderlyingType,
+): DlArray<F> {
+  const array = new DlArray<F>(storage, size, dims, type)
+  own(array)
+  return array
+}
+
+function own(array: DlArray): void {
+  if (innermost) innermost.arrays.push(array)
+  else orphans.register(array, array.hold)
+}
+
+/** Takes an array out of every scope: it lives until it is disposed or unreachable. For parameters and solver state. */
+export function keep<A extends DlArray>(array: A): A {
+  for (let scope = innermost; scope; scope = scope.outer) {
+    const position = scope.arrays.lastIndexOf(array)
+    if (position >= 0) {
+      scope.arrays.splice(position, 1)
+      orphans.register(array, array.hold)
+      break
+    }
+  }
+  return array
+}
+
+/** What a scope's function may return: anything but a promise. */
+export type NoPromise<T> =
+  T extends PromiseLike<unknown> ? 'a scope frees its arrays when the function returns: await outside of it' : T
+
+/**
+ * Runs `fn` and frees every array made in it, except those it returns (alone or inside plain objects, arrays and maps).
+ * Returned arrays go to the enclosing scope. The library opens scopes itself in `dlfeval`, `predict`, `forward` and
+ * training; user arithmetic in a loop wants one.
+ *
+ * Throws a {@link MemoryError} when `fn` returns a promise: its arrays would be freed while it runs.
+ */
+export function scope<T>(fn: () => T & NoPromise<T>): T {
+  const opened = new Scope(innermost)
+  innermost = opened
+  let result: T
+  try {
+    result = fn()
+    if (isPromise(result))
+      throw new MemoryError({
+        call: 'scope',
+        expects: 'a function that returns when its work is done',
+        got: 'a function that returned a promise',
+        remedy: 'Arrays would be freed while it runs: compute inside, return the result, and await outside.',
+      })
+  } catch (error) {
+    innermost = opened.outer
+    close(opened, new Set())
+    throw error
+  }
+  innermost = opened.outer
+  close(opened, arraysIn(result))
+  return result
+}
+
+function close(scope: Scope, escaping: Set<DlArray>): void {
+  for (const array of scope.arrays) {
+    if (escaping.has(array)) own(array)
+    else array.dispose()
+  }
+}
+
+function isPromise(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+/** Objects that hold arrays somewhere a walk over plain values would not look tell them here. */
+export const heldArrays = Symbol('dlnet.heldArrays')
+
+/** Every array reachable through plain objects, arrays, maps, sets and objects with {@link heldArrays}. */
+export function arraysIn(value: unknown, found = new Set<DlArray>(), seen = new Set<object>()): Set<DlArray> {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return found
+  if (value instanceof DlArray) {
+    found.add(value)
+    return found
+  }
+  seen.add(value)
+  if (heldArrays in value && typeof value[heldArrays] === 'function') {
+    for (const array of value[heldArrays]() as Iterable<DlArray>) found.add(array)
+  } else if (Array.isArray(value) || value instanceof Set) {
+    for (const item of value) arraysIn(item, found, seen)
+  } else if (value instanceof Map) {
+    for (const item of value.values()) arraysIn(item, found, seen)
+  } else if (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null) {
+    for (const item of Object.values(value)) arraysIn(item, found, seen)
+  }
+  return found
+}

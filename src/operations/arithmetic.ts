@@ -1,0 +1,97 @@
+import type { DlArray } from '../array/dlarray.js'
+import type { Combined } from '../array/format.js'
+import { binaryOperation } from './binary.js'
+import { call, type Operand, scalar } from './call.js'
+
+// The four operations of arithmetic, whose gradients are made of one another.
+
+export const plusOperation = binaryOperation({
+  name: 'plus',
+  value: (a, b) => a + b,
+  saves: [],
+  gradient: { A: ({ gradient }) => gradient, B: ({ gradient }) => gradient },
+})
+
+export const minusOperation = binaryOperation({
+  name: 'minus',
+  value: (a, b) => a - b,
+  saves: [],
+  gradient: { A: ({ gradient }) => gradient, B: ({ gradient }) => negated(gradient) },
+})
+
+export const timesOperation = binaryOperation({
+  name: 'times',
+  value: (a, b) => a * b,
+  saves: ['A', 'B'],
+  gradient: {
+    A: ({ gradient, saved }) => timesOperation.run({ A: gradient, B: saved.B }),
+    B: ({ gradient, saved }) => timesOperation.run({ A: gradient, B: saved.A }),
+  },
+})
+
+export const rdivideOperation = binaryOperation({
+  name: 'rdivide',
+  value: (a, b) => a / b,
+  saves: ['B', 'Y'],
+  gradient: {
+    A: ({ gradient, saved }) => rdivideOperation.run({ A: gradient, B: saved.B }),
+    // y = a / b, so dy/db = -y / b.
+    B: ({ gradient, saved }) =>
+      negated(rdivideOperation.run({ A: timesOperation.run({ A: gradient, B: saved.Y }), B: saved.B })),
+  },
+})
+
+/** -X. */
+export function negated(X: DlArray): DlArray {
+  return scaled(X, -1)
+}
+
+/** X times a number. */
+export function scaled(X: DlArray, factor: number): DlArray {
+  return timesOperation.run({ A: X, B: scalar(factor, X.underlyingType) })
+}
+
+/**
+ * A + B, element by element, with implicit expansion: labels of formatted arrays are matched, other operands by position.
+ *
+ * Errors: a {@link DimensionError} for extents that are neither equal nor 1. Source: MATLAB, `plus`.
+ */
+export function plus<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
+export function plus<A extends string>(A: DlArray<A>, B: number): DlArray<A>
+export function plus<B extends string>(A: number, B: DlArray<B>): DlArray<B>
+export function plus(A: Operand, B: Operand): DlArray
+export function plus(A: Operand, B: Operand): DlArray {
+  return call(plusOperation, { A, B })
+}
+
+/** A - B, element by element, with implicit expansion as in {@link plus}. Source: MATLAB, `minus`. */
+export function minus<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
+export function minus<A extends string>(A: DlArray<A>, B: number): DlArray<A>
+export function minus<B extends string>(A: number, B: DlArray<B>): DlArray<B>
+export function minus(A: Operand, B: Operand): DlArray
+export function minus(A: Operand, B: Operand): DlArray {
+  return call(minusOperation, { A, B })
+}
+
+/** A .* B, element by element, with implicit expansion as in {@link plus}. Source: MATLAB, `times`. */
+export function times<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
+export function times<A extends string>(A: DlArray<A>, B: number): DlArray<A>
+export function times<B extends string>(A: number, B: DlArray<B>): DlArray<B>
+export function times(A: Operand, B: Operand): DlArray
+export function times(A: Operand, B: Operand): DlArray {
+  return call(timesOperation, { A, B })
+}
+
+/** A ./ B, element by element, with implicit expansion as in {@link plus}. Source: MATLAB, `rdivide`. */
+export function rdivide<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
+export function rdivide<A extends string>(A: DlArray<A>, B: number): DlArray<A>
+export function rdivide<B extends string>(A: number, B: DlArray<B>): DlArray<B>
+export function rdivide(A: Operand, B: Operand): DlArray
+export function rdivide(A: Operand, B: Operand): DlArray {
+  return call(rdivideOperation, { A, B })
+}
+
+/** -X, element by element. Source: MATLAB, `uminus`. */
+export function uminus<F extends string>(X: DlArray<F>): DlArray<F> {
+  return call(timesOperation, { A: X, B: -1 }) as DlArray<F>
+}

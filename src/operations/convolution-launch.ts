@@ -1,0 +1,308 @@
+import type { WasmBackend } from '../backends/wasm/backend.js'
+import { type ConvolutionGeometry, product, type Triple } from './convolution-geometry.js'
+
+// Launches the kernels of kernels/convolution.ts. How the work is cut depends on sizes alone.
+
+/** Positions per work item, fixed in the kernels. */
+const BLOCK_POSITIONS = 96
+const GRADIENT_POSITIONS = 288
+const GRADIENT_K = 192
+const GRADIENT_FILTERS = 128
+const MOST_FILTERS = 512
+/** Work items that keep the threads of any usual machine busy. */
+const ENOUGH_ITEMS = 32
+
+interface Addresses {
+  readonly X: number
+  readonly weights: number
+  readonly bias: number
+  readonly Y: number
+}
+
+/** A convolution with a window of one element that moves by one is one over a line. */
+function flattened(g: ConvolutionGeometry): ConvolutionGeometry {
+  const pointwise = [0, 1, 2].every(
+    (d) => g.taps[d] === 1 && g.stride[d] === 1 && g.before[d] === 0 && g.image[d] === g.output[d],
+  )
+  return pointwise ? { ...g, image: [product(g.image), 1, 1], output: [product(g.output), 1, 1] } : g
+}
+
+/** Y = convolution of X with the weights, plus bias. */
+export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
+  const g = flattened(geometry)
+  const taps = product(g.taps)
+  const perFilter = taps * g.channels
+  launchProduct(wasm, at, {
+    observations: g.observations,
+    groups: g.groups,
+    channels: g.channels,
+    filters: g.filters,
+    source: g.image,
+    positions: g.output,
+    taps: g.taps,
+    step: g.stride,
+    spacing: g.dilation,
+    offset: negative(g.before),
+    first: 0,
+    strides: [1, g.output[0], g.output[0] * g.output[1]],
+    plane: product(g.output),
+    weights: {
+      first: 0,
+      strides: [1, g.taps[0], g.taps[0] * g.taps[1]],
+      channel: taps,
+      filter: perFilter,
+      group: perFilter * g.filters,
+    },
+  })
+}
+
+/**
+ * Y = adjoint of the convolution applied to X, plus bias. Positions of Y that leave the same remainder modulo the stride
+ * meet the same taps, so each remainder is one convolution with those taps and stride 1.
+ */
+export function launchConvolveTransposed(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
+  const g = flattened(geometry)
+  const taps = product(g.taps)
+  const tapStrides = [1, g.taps[0], g.taps[0] * g.taps[1]] as const
+  const strides = [1, g.image[0], g.image[0] * g.image[1]] as const
+  const phases = ([0, 1, 2] as const).map((d) => remainders(g, d))
+  for (const depth of phases[2]!)
+    for (const width of phases[1]!)
+      for (const height of phases[0]!) {
+        const phase = [height, width, depth] as const
+        const each = (value: (p: Phase, d: 0 | 1 | 2) => number): Triple => [
+          value(height, 0),
+          value(width, 1),
+          value(depth, 2),
+        ]
+        launchProduct(wasm, at, {
+          observations: g.observations,
+          groups: g.groups,
+          channels: g.filters,
+          filters: g.channels,
+          source: g.output,
+          positions: each((p) => p.positions),
+          taps: each((p) => p.taps),
+          step: [1, 1, 1],
+          spacing: each((p) => p.spacing),
+          offset: each((p) => p.offset),
+          first: phase.reduce((sum, p, d) => sum + p.remainder * strides[d]!, 0),
+          strides: each((_, d) => g.stride[d] * strides[d]),
+          plane: product(g.image),
+          weights: {
+            first: phase.reduce((sum, p, d) => sum + p.firstTap * tapStrides[d]!, 0),
+            strides: each((p, d) => p.tapStep * tapStrides[d]),
+            channel: taps * g.channels,
+            filter: taps,
+            group: taps * g.channels * g.filters,
+          },
+        })
+      }
+}
+
+/** Positions `remainder + stride u` of one dimension: the taps that meet them, and where those taps read. */
+interface Phase {
+  readonly remainder: number
+  readonly positions: number
+  readonly taps: number
+  readonly firstTap: number
+  readonly tapStep: number
+  readonly offset: number
+  readonly spacing: number
+}
+
+function remainders(g: ConvolutionGeometry, d: 0 | 1 | 2): Phase[] {
+  const stride = g.stride[d]
+  const dilation = g.dilation[d]
+  // Tap t meets position p when p + before - t dilation is a multiple of the stride, so every tapStep-th tap does.
+  const tapStep = stride / greatestCommonDivisor(stride, dilation)
+  const phases: Phase[] = []
+  for (let remainder = 0; remainder < Math.min(stride, g.image[d]); remainder++) {
+    const positions = Math.ceil((g.image[d] - remainder) / stride)
+    const candidates = Array.from({ length: Math.min(tapStep, g.taps[d]) }, (_, t) => t)
+    const firstTap = candidates.find((t) => (remainder + g.before[d] - t * dilation) % stride === 0)
+    phases.push(
+      firstTap === undefined
+        ? { remainder, positions, taps: 0, firstTap: 0, tapStep, offset: 0, spacing: 0 }
+        : {
+            remainder,
+            positions,
+            taps: Math.floor((g.taps[d] - 1 - firstTap) / tapStep) + 1,
+            firstTap,
+            tapStep,
+            offset: (remainder + g.before[d] - firstTap * dilation) / stride,
+            spacing: (-dilation * tapStep) / stride,
+          },
+    )
+  }
+  return phases
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b)
+}
+
+/** One product of implicit matrices, as kernels/convolution.ts describes it. */
+interface ImplicitProduct {
+  readonly observations: number
+  readonly groups: number
+  readonly channels: number
+  readonly filters: number
+  readonly source: Triple
+  readonly positions: Triple
+  readonly taps: Triple
+  readonly step: Triple
+  readonly spacing: Triple
+  readonly offset: Triple
+  /** Element of Y of the first position, elements between positions, elements per channel. */
+  readonly first: number
+  readonly strides: Triple
+  readonly plane: number
+  readonly weights: {
+    readonly first: number
+    readonly strides: Triple
+    readonly channel: number
+    readonly filter: number
+    readonly group: number
+  }
+}
+
+function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): void {
+  const panels = Math.ceil(p.filters / 4)
+  const k = product(p.taps) * p.channels
+  const positionBlocks = Math.ceil((product(p.positions) * p.observations) / BLOCK_POSITIONS)
+  if (positionBlocks === 0 || panels === 0 || p.groups === 0) return
+  const blockFilters = filtersPerItem(p.filters, positionBlocks * p.groups)
+  wasm.withTemporary(Math.max(16 * k * panels * p.groups, 16), (packed) => {
+    wasm.launch(
+      'packFilters',
+      {
+        weights: at.weights,
+        packed,
+        filters: p.filters,
+        channels: p.channels,
+        groups: p.groups,
+        ...inDimensions('taps', p.taps),
+        first: p.weights.first,
+        ...inDimensions('stride', p.weights.strides),
+        strideChannel: p.weights.channel,
+        strideFilter: p.weights.filter,
+        strideGroup: p.weights.group,
+      },
+      // Packing 64 panels takes less time than waking a thread unless filters are large.
+      { items: panels * p.groups, grain: Math.max(1, Math.ceil(4096 / Math.max(k, 1))) },
+    )
+    wasm.launch(
+      'convolve',
+      {
+        x: at.X,
+        packed,
+        bias: at.bias,
+        y: at.Y,
+        observations: p.observations,
+        groups: p.groups,
+        channels: p.channels,
+        filters: p.filters,
+        ...extents('X', p.source),
+        ...extents('Y', p.positions),
+        ...inDimensions('taps', p.taps),
+        ...inDimensions('step', p.step),
+        ...inDimensions('spacing', p.spacing),
+        ...inDimensions('offset', p.offset),
+        firstY: p.first,
+        strideHY: p.strides[0],
+        strideWY: p.strides[1],
+        strideDY: p.strides[2],
+        planeY: p.plane,
+        blockFilters,
+      },
+      { items: positionBlocks * Math.ceil(p.filters / blockFilters) * p.groups },
+    )
+  })
+}
+
+/** As many filters as possible share one packed block of patches, as long as there is work for several threads. */
+function filtersPerItem(filters: number, otherItems: number): number {
+  const blocks = Math.max(Math.ceil(filters / MOST_FILTERS), Math.min(ENOUGH_ITEMS / otherItems, filters / 16))
+  return 4 * Math.ceil(filters / (4 * Math.ceil(blocks)))
+}
+
+/** dWeights = gradient of the convolution of X for its weights, where dY is the gradient of its output. */
+export function launchFilterGradient(
+  wasm: WasmBackend,
+  geometry: ConvolutionGeometry,
+  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+): void {
+  const g = flattened(geometry)
+  const k = product(g.taps) * g.channels
+  const blocks = Math.ceil((product(g.output) * g.observations) / GRADIENT_POSITIONS)
+  const parts = Math.ceil(k / GRADIENT_K) * Math.ceil(g.filters / GRADIENT_FILTERS) * g.groups
+  if (parts === 0) return
+  const splits = Math.max(1, Math.min(blocks, Math.ceil(ENOUGH_ITEMS / parts)))
+  const partialBytes = 4 * splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
+  wasm.withTemporary(partialBytes, (partials) => {
+    wasm.launch(
+      'convolveFilterGradient',
+      {
+        x: at.X,
+        dy: at.dY,
+        partials,
+        observations: g.observations,
+        groups: g.groups,
+        channels: g.channels,
+        filters: g.filters,
+        ...extents('X', g.image),
+        ...extents('Y', g.output),
+        ...inDimensions('taps', g.taps),
+        ...inDimensions('step', g.stride),
+        ...inDimensions('spacing', g.dilation),
+        ...inDimensions('offset', negative(g.before)),
+        splits,
+      },
+      { items: parts * splits },
+    )
+    wasm.launch(
+      'combineFilterGradient',
+      { partials, gradient: at.dWeights, k, filters: g.filters, groups: g.groups, splits },
+      { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(16384 / (k * splits))) },
+    )
+  })
+}
+
+/** gradient[c] = sum of dY over everything but channels. */
+export function launchBiasGradient(
+  wasm: WasmBackend,
+  at: { readonly dY: number; readonly gradient: number },
+  plane: number,
+  channels: number,
+  observations: number,
+): void {
+  const grain = Math.max(1, Math.ceil(32768 / Math.max(plane * observations, 1)))
+  wasm.launch(
+    'biasGradient',
+    { dy: at.dY, gradient: at.gradient, plane, channels, observations },
+    { items: channels, grain },
+  )
+}
+
+function negative([height, width, depth]: Triple): Triple {
+  return [-height, -width, -depth]
+}
+
+function inDimensions<N extends string>(
+  name: N,
+  [height, width, depth]: Triple,
+): { readonly [K in `${N}H` | `${N}W` | `${N}D`]: number } {
+  return { [`${name}H`]: height, [`${name}W`]: width, [`${name}D`]: depth } as {
+    readonly [K in `${N}H` | `${N}W` | `${N}D`]: number
+  }
+}
+
+function extents<A extends 'X' | 'Y'>(
+  array: A,
+  [height, width, depth]: Triple,
+): { readonly [K in `height${A}` | `width${A}` | `depth${A}`]: number } {
+  return { [`height${array}`]: height, [`width${array}`]: width, [`depth${array}`]: depth } as {
+    readonly [K in `height${A}` | `width${A}` | `depth${A}`]: number
+  }
+}

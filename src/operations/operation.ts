@@ -1,0 +1,309 @@
+import type { ArrayInfo, DlArray, UnderlyingType } from '../array/dlarray.js'
+import { numel } from '../array/format.js'
+import type { BackendName, Elements, Storage } from '../array/storage.js'
+import { save, tapeOf } from '../autodiff/record.js'
+import { backendNamed, chosenBackend, wasmBackend } from '../backends/current.js'
+import type { WasmBackend } from '../backends/wasm/backend.js'
+import { OptionError } from '../errors.js'
+import { makeArray } from '../memory/scope.js'
+
+// One operation, defined once. A definition holds everything about an operation; `operation` turns it into something that
+// checks, computes and records. No operation does any of that itself.
+
+/** Array inputs by name: `Q` names those that may be missing. */
+type Named<I extends string, Q extends string, T> = { readonly [K in Exclude<I, Q>]: T } & { readonly [K in Q]?: T }
+
+/** What a kernel gets: elements (reference) or addresses in the heap (wasm; 0 for a missing input), and the rule's plan. */
+export interface ReferenceCall<I extends string, Q extends string, U extends string, P> {
+  readonly inputs: Named<I, Q, Elements>
+  readonly outputs: { readonly [K in U]: Elements }
+  readonly plan: P
+}
+export interface WasmCall<I extends string, U extends string, P> {
+  readonly inputs: { readonly [K in I]: number }
+  readonly outputs: { readonly [K in U]: number }
+  readonly plan: P
+  /** Launches kernels and lends temporary memory. */
+  readonly wasm: WasmBackend
+}
+
+/** What a gradient rule may look at. */
+export interface GradientContext<I extends string, Q extends string, U extends string, O, P, S extends string> {
+  /** The gradient with respect to the first output. */
+  readonly gradient: DlArray
+  /** The gradients with respect to all outputs; undefined where none flows. */
+  readonly gradients: { readonly [K in U]?: DlArray }
+  readonly saved: { readonly [K in S]: DlArray }
+  readonly inputs: Named<I, Q, ArrayInfo>
+  readonly options: O
+  readonly plan: P
+  /** True when the gradient will itself be differentiated: then only differentiable operations may be used. */
+  readonly recording: boolean
+  /** Runs `compute` once for all inputs' rules of this backward step. */
+  readonly shared: <T>(compute: () => T) => T
+}
+
+export type GradientRule<I extends string, Q extends string, U extends string, O, P, S extends string> = (
+  context: GradientContext<I, Q, U, O, P, S>,
+) => DlArray
+
+/** A small valid call for the test that loops over all operations. */
+export interface Sample<I extends string, O> {
+  /** Size and format of each input; `values` overrides the default, random normal numbers. */
+  readonly inputs: {
+    readonly [K in I]?: { size: readonly number[]; format?: string; values?: (index: number) => number }
+  }
+  readonly options?: Partial<O>
+}
+
+export interface Definition<
+  I extends string,
+  Q extends I,
+  U extends string,
+  O extends object,
+  P,
+  S extends Exclude<I, Q> | U,
+> {
+  /** The name users call it by. */
+  readonly name: string
+  readonly inputs: readonly I[]
+  /** Those inputs that may be left out. */
+  readonly optional?: readonly Q[]
+  /** Names of the outputs; callers of the public function see the first. */
+  readonly outputs: readonly U[]
+  /** Every option with its default. `dataFormat` is understood by all operations and not listed. */
+  readonly options: O
+  /** Checks formats, sizes and options; gives what each output is and the plan the kernels follow. */
+  readonly rule: (inputs: Named<I, Q, ArrayInfo>, options: O) => { outputs: readonly ArrayInfo[]; plan: P }
+  /** All that the backward pass may read. */
+  readonly saves: readonly S[]
+  /**
+   * One rule per input; null where there is no derivative. A gradient may have a larger size than its input where the
+   * operation expanded it: the backward loop sums it back.
+   */
+  readonly gradient: { readonly [K in I]: null | GradientRule<I, Q, U, O, P, S> }
+  /** A kernel on each backend, or `'view'`: the output is the first input's elements under another size or format. */
+  readonly kernels:
+    | 'view'
+    | {
+        readonly reference: (call: ReferenceCall<I, Q, U, P>) => void
+        readonly wasm: (call: WasmCall<I, U, P>) => void
+      }
+  readonly samples: () => readonly Sample<I, O>[]
+}
+
+export interface Operation<I extends string, Q extends I, U extends string, O extends object> {
+  readonly name: string
+  readonly inputNames: readonly I[]
+  readonly optionalInputs: readonly Q[]
+  readonly outputNames: readonly U[]
+  readonly options: O
+  readonly samples: () => readonly Sample<I, O>[]
+  /** Inputs that have a gradient rule. */
+  readonly differentiable: readonly I[]
+  /** What the outputs would be, without computing. */
+  infer(inputs: Named<I, Q, ArrayInfo>, options?: Partial<O>): readonly ArrayInfo[]
+  /** Computes; returns the first output. */
+  run(inputs: Named<I, Q, DlArray>, options?: Partial<O>): DlArray
+  /** Computes; returns every output by name. */
+  runAll(inputs: Named<I, Q, DlArray>, options?: Partial<O>): { readonly [K in U]: DlArray }
+}
+
+/** Single when any input is single, else double when any is double, else single. */
+export function resultType(inputs: readonly (ArrayInfo | undefined)[]): UnderlyingType {
+  if (inputs.some((info) => info?.type === 'single')) return 'single'
+  return inputs.some((info) => info?.type === 'double') ? 'double' : 'single'
+}
+
+/** The backend that holds arrays of a class: `double` is at home on the reference backend. */
+export function backendFor(type: UnderlyingType): BackendName {
+  return type === 'double' ? 'reference' : chosenBackend()
+}
+
+/** New uninitialised memory for an array of this description. */
+export function allocate(info: { readonly size: readonly number[]; readonly type: UnderlyingType }): Storage {
+  return backendNamed(backendFor(info.type)).allocate(numel(info.size), info.type === 'double' ? 'float64' : 'float32')
+}
+
+/** Turns a definition into an operation. */
+export function operation<
+  const I extends string,
+  const U extends string,
+  O extends object,
+  P,
+  const S extends Exclude<I, Q> | U,
+  const Q extends I = never,
+>(definition: Definition<I, Q, U, O, P, S>): Operation<I, Q, U, O> {
+  const { name, inputs: inputNames, outputs: outputNames, saves, gradient, kernels } = definition
+  const differentiable = inputNames.filter((input) => gradient[input] !== null)
+
+  function completed(options: Partial<O> | undefined): O {
+    if (!options) return definition.options
+    for (const key of Object.keys(options))
+      if (!(key in definition.options))
+        throw new OptionError({
+          call: name,
+          expects: `options among ${Object.keys(definition.options).join(', ') || 'none'}`,
+          got: `'${key}'`,
+          remedy: 'Check the spelling, or leave it out.',
+        })
+    const given = Object.entries(options).filter(([, value]) => value !== undefined)
+    return given.length === 0 ? definition.options : { ...definition.options, ...Object.fromEntries(given) }
+  }
+
+  function compute(named: Named<I, Q, DlArray>, options: O): DlArray[] {
+    const arrays = inputNames.map((input) => (named as { readonly [name: string]: DlArray | undefined })[input])
+    const { outputs: infos, plan } = definition.rule(named as unknown as Named<I, Q, ArrayInfo>, options)
+    const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, inputNames, arrays, infos, plan)
+    const results = infos.map((info, position) => makeArray(storages[position]!, info.size, info.dims, info.type))
+    const tape = tapeOf(arrays)
+    if (tape && differentiable.length > 0) record(tape, arrays, results, options, plan)
+    return results
+  }
+
+  function record(
+    tape: NonNullable<ReturnType<typeof tapeOf>>,
+    arrays: readonly (DlArray | undefined)[],
+    results: readonly DlArray[],
+    options: O,
+    plan: P,
+  ): void {
+    const inputInfos = Object.fromEntries(
+      inputNames.map((input, i) => [input, arrays[i] && infoOf(arrays[i])]),
+    ) as unknown as Named<I, Q, ArrayInfo>
+    const outputInfos = results.map(infoOf)
+    const saved: Partial<Record<string, DlArray>> = {}
+    // Outputs are saved after the node exists, so that what is saved knows where it came from.
+    const rule = (gradients: readonly (DlArray | undefined)[], wanted: readonly boolean[]) => {
+      const first = gradients[0] ?? zerosLike(outputInfos[0]!)
+      let memo: { value: unknown } | undefined
+      const context: GradientContext<I, Q, U, O, P, S> = {
+        gradient: first,
+        gradients: Object.fromEntries(outputNames.map((output, i) => [output, i === 0 ? first : gradients[i]])) as {
+          [K in U]?: DlArray
+        },
+        saved: saved as { [K in S]: DlArray },
+        inputs: inputInfos,
+        options,
+        plan,
+        recording: tapeOf([first, ...Object.values(saved)]) !== undefined,
+        shared: <T>(make: () => T) => {
+          memo ??= { value: make() }
+          return memo.value as T
+        },
+      }
+      return inputNames.map((input, i) => {
+        const one = gradient[input]
+        return wanted[i] && one ? one(context) : undefined
+      })
+    }
+    const held: DlArray[] = []
+    tape.add(name, arrays, inputNames, results, rule, held)
+    for (const key of saves) {
+      const position = inputNames.indexOf(key as I)
+      const array = position >= 0 ? arrays[position] : results[outputNames.indexOf(key as U)]
+      if (!array) continue
+      const copy = save(array)
+      saved[key] = copy
+      held.push(copy)
+    }
+  }
+
+  function zerosLike(info: ArrayInfo): DlArray {
+    const storage = allocate(info)
+    storage.view().fill(0)
+    return makeArray(storage, info.size, info.dims, info.type)
+  }
+
+  const self: Operation<I, Q, U, O> = {
+    name,
+    inputNames,
+    optionalInputs: definition.optional ?? [],
+    outputNames,
+    options: definition.options,
+    samples: definition.samples,
+    differentiable,
+    infer: (inputs, options) => definition.rule(inputs, completed(options)).outputs,
+    run: (inputs, options) => compute(inputs, completed(options))[0]!,
+    runAll(inputs, options) {
+      const results = compute(inputs, completed(options))
+      return Object.fromEntries(outputNames.map((output, i) => [output, results[i]])) as { [K in U]: DlArray }
+    },
+  }
+  return self
+}
+
+function infoOf(array: DlArray): ArrayInfo {
+  return { size: array.size, dims: array.dims, type: array.underlyingType }
+}
+
+/** Allocates the outputs and runs the kernel on the backend where they belong, moving inputs there when they are not. */
+function runKernels<I extends string, Q extends I, U extends string, O extends object, P, S extends Exclude<I, Q> | U>(
+  definition: Definition<I, Q, U, O, P, S>,
+  inputNames: readonly I[],
+  arrays: readonly (DlArray | undefined)[],
+  infos: readonly ArrayInfo[],
+  plan: P,
+): Storage[] {
+  if (definition.kernels === 'view') return []
+  // A comparison of doubles is logical, but compares at home.
+  const double = infos.some((info) => info.type === 'double') || resultType(arrays) === 'double'
+  const target = double ? 'reference' : chosenBackend()
+  const outputs: Storage[] = []
+  const moved: Storage[] = []
+  try {
+    for (const info of infos)
+      outputs.push(
+        backendNamed(target)
+          .allocate(numel(info.size), info.type === 'double' ? 'float64' : 'float32')
+          .retain(),
+      )
+    const inputs = arrays.map((array) => {
+      if (!array || array.storage.backend === target) return array?.storage
+      const copy = moveTo(target, array.storage).retain()
+      moved.push(copy)
+      return copy
+    })
+    if (target === 'reference')
+      definition.kernels.reference({
+        inputs: byName(inputNames, inputs, (storage) => storage.view()) as Named<I, Q, Elements>,
+        outputs: byName(definition.outputs, outputs, (storage) => storage.view()) as { [K in U]: Elements },
+        plan,
+      })
+    else {
+      const wasm = wasmBackend()
+      definition.kernels.wasm({
+        inputs: byName(inputNames, inputs, (storage) => wasm.pointer(storage), 0) as { [K in I]: number },
+        outputs: byName(definition.outputs, outputs, (storage) => wasm.pointer(storage)) as { [K in U]: number },
+        plan,
+        wasm,
+      })
+    }
+  } catch (error) {
+    for (const storage of outputs) storage.release()
+    throw error
+  } finally {
+    for (const storage of moved) storage.release()
+  }
+  return outputs.map((storage) => storage.handOver())
+}
+
+function moveTo(target: BackendName, storage: Storage): Storage {
+  const copy = backendNamed(target).allocate(storage.length, target === 'wasm' ? 'float32' : storage.elementType)
+  copy.view().set(storage.view())
+  return copy
+}
+
+function byName<T>(
+  names: readonly string[],
+  storages: readonly (Storage | undefined)[],
+  read: (storage: Storage) => T,
+  missing?: T,
+): Record<string, T | undefined> {
+  const result: Record<string, T | undefined> = {}
+  names.forEach((name, i) => {
+    const storage = storages[i]
+    result[name] = storage ? read(storage) : missing
+  })
+  return result
+}

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { dlfeval } from '../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../src/autodiff/dlgradient.js'
+import { times } from '../../src/operations/arithmetic.js'
+import { dlarray } from '../../src/operations/dlarray.js'
+import { instancenorm } from '../../src/operations/instancenorm.js'
+import { sum } from '../../src/operations/sum.js'
+import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
+import { describeGolden, type GoldenArray } from '../support/golden.js'
+
+interface Case {
+  format: string
+  epsilon: number
+  x: GoldenArray
+  scale: GoldenArray
+  offset: GoldenArray
+  dy: GoldenArray
+  y: GoldenArray
+  dx: GoldenArray
+  dscale: GoldenArray
+  doffset: GoldenArray
+  second?: { v: GoldenArray; dx: GoldenArray; dscale: GoldenArray }
+}
+
+describeGolden<Case[]>('instancenorm', (cases) => {
+  for (const type of ['double', 'single'] as const)
+    for (const one of cases)
+      it(`${one.format}, epsilon ${one.epsilon}, ${type}`, () => {
+        const array = (values: GoldenArray, format: string) =>
+          dlarray(Float64Array.from(values.data), values.size, format, { type })
+        const tolerance = type === 'double' ? DOUBLE : SINGLE
+        const dy = array(one.dy, one.format)
+        const { epsilon } = one
+        const result = dlfeval(
+          (x, scale, offset) => {
+            const y = instancenorm(x, offset, scale, { epsilon })
+            const gradients = dlgradient(sum(times(dy, y), 'all'), { x, scale, offset })
+            return { y, ...gradients }
+          },
+          array(one.x, one.format),
+          array(one.scale, 'C'),
+          array(one.offset, 'C'),
+        )
+        expect(result.y.dims).toBe(one.format.length === 1 ? `${one.format}U` : one.format)
+        expectClose(result.y.values(), one.y.data, tolerance, 'y')
+        expectClose(result.x.values(), one.dx.data, tolerance * 10, 'dx')
+        expectClose(result.scale.values(), one.dscale.data, tolerance * 10, 'dscale')
+        expectClose(result.offset.values(), one.doffset.data, tolerance * 10, 'doffset')
+        if (!one.second) return
+        const v = array(one.second.v, one.format)
+        const second = dlfeval(
+          (x, scale, offset) => {
+            const y = instancenorm(x, offset, scale, { epsilon })
+            const dx = dlgradient(sum(times(dy, y), 'all'), x, { enableHigherDerivatives: true })
+            return dlgradient(sum(times(v, dx), 'all'), { x, scale })
+          },
+          array(one.x, one.format),
+          array(one.scale, 'C'),
+          array(one.offset, 'C'),
+        )
+        expectClose(second.x.values(), one.second.dx.data, tolerance * 100, 'second dx')
+        expectClose(second.scale.values(), one.second.dscale.data, tolerance * 100, 'second dscale')
+      })
+})
+
+describe('instancenorm', () => {
+  it('keeps the order of unformatted data', () => {
+    const values = Float64Array.from({ length: 24 }, (_, i) => Math.sin(i * 1.7))
+    const formatted = dlarray(values, [4, 3, 2], 'TCB', { type: 'double' })
+    const plain = dlarray(values, [4, 3, 2], { type: 'double' })
+    const one = dlarray([1, 1, 1], { type: 'double' })
+    const zero = dlarray([0, 0, 0], { type: 'double' })
+    const Y = instancenorm(plain, zero, one, { dataFormat: 'TCB' })
+    expect(Y.size).toEqual([4, 3, 2])
+    expect(Y.dims).toBe('')
+    const F = instancenorm(formatted, zero, one)
+    expect(F.size).toEqual([3, 2, 4])
+    expect(F.dims).toBe('CBT')
+    expect((Y.toNested() as number[][][])[3]![2]![1]).toBeCloseTo((F.toNested() as number[][][])[2]![1]![3]!, 12)
+  })
+})
