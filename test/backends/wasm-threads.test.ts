@@ -154,6 +154,19 @@ describe('ThreadPool', () => {
     }
   })
 
+  it('keeps jobs apart that follow each other at once', async () => {
+    const made = rig(3)
+    await made.pool.started()
+    for (let job = 0; job < 150_000; job++) {
+      const items = 1 + ((job * 7919) % 20)
+      made.words.fill(0, COUNTS / 4, COUNTS / 4 + 24)
+      made.run('count', items, 1 + (job % 3))
+      for (let item = 0; item < 24; item++)
+        if (made.words[COUNTS / 4 + item] !== (item < items ? 1 : 0))
+          expect.fail(`job ${job}: item ${item} of ${items} ran ${made.words[COUNTS / 4 + item]} times`)
+    }
+  }, 30_000)
+
   it('runs jobs before its workers have started', () => {
     const made = rig(2)
     for (let i = 0; i < 20; i++) expectEachItemOnce(made, 100, 7)

@@ -1,12 +1,13 @@
 // The WebAssembly backend: arrays' elements in the heap of one WebAssembly memory, kernels launched over them on one or
 // several threads. Touches its own memory only; operations hand it addresses and numbers.
 
-import { type Elements, type ElementType, Storage } from '../../array/storage.js'
-import { BackendError, MemoryError, OptionError } from '../../errors.js'
+import type { ElementType, Storage } from '../../array/storage.js'
+import { BackendError, OptionError } from '../../errors.js'
 import type { Backend, BackendInfo, BackendMemory } from '../backend.js'
 import { Heap } from './heap.js'
 import { kernelBlocks } from './kernels.generated.js'
 import { instantiateKernels, type Kernel, type KernelInstance } from './module.js'
+import { WasmStorage } from './storage.js'
 import { processorCount, ThreadPool } from './threads.js'
 
 type KernelBlocks = typeof kernelBlocks
@@ -38,69 +39,6 @@ const MINIMUM_HEAP = 4 * 2 ** 20
 const MAXIMUM_HEAP = 4 * 2 ** 30
 /** Turns per thread when the caller gives no grain: some slack for threads that start late or run slowly. */
 const TURNS = 4
-
-/** Elements in the WebAssembly heap. */
-class WasmStorage extends Storage {
-  readonly backend = 'wasm'
-  readonly owner: WasmBackend
-  readonly elementType: ElementType
-  readonly length: number
-  readonly #heap: Heap
-  readonly #release: (storage: WasmStorage) => void
-  #address: number
-  #view: Elements | undefined
-  #viewed: ArrayBufferLike | undefined
-
-  constructor(
-    owner: WasmBackend,
-    heap: Heap,
-    elementType: ElementType,
-    length: number,
-    release: (storage: WasmStorage) => void,
-  ) {
-    super()
-    this.owner = owner
-    this.elementType = elementType
-    this.length = length
-    this.#heap = heap
-    this.#release = release
-    this.#address = heap.allocate(this.bytes)
-  }
-
-  get address(): number {
-    if (this.#address === 0) throw used()
-    return this.#address
-  }
-
-  view(): Elements {
-    const { buffer } = this.#heap
-    if (this.#view === undefined || this.#viewed !== buffer) {
-      this.#view =
-        this.elementType === 'float64'
-          ? new Float64Array(buffer, this.address, this.length)
-          : new Float32Array(buffer, this.address, this.length)
-      this.#viewed = buffer
-    }
-    return this.#view
-  }
-
-  protected free(): void {
-    if (this.#address === 0) return
-    this.#heap.free(this.#address, this.bytes)
-    this.#address = 0
-    this.#view = undefined
-    this.#release(this)
-  }
-}
-
-function used(): MemoryError {
-  return new MemoryError({
-    call: 'reading an array',
-    expects: 'an array whose memory is still its own',
-    got: 'one whose memory was freed when its scope ended',
-    remedy: 'Return the array from the scope, or copy its values out before the scope ends.',
-  })
-}
 
 /** What a launch needs to know of a kernel. */
 interface Plan {
@@ -135,8 +73,7 @@ export class WasmBackend implements Backend {
   #ended: Promise<unknown> = Promise.resolve()
   /** Why there is no pool. */
   #singleBecause: string | undefined
-  #storages = 0
-  #storageBytes = 0
+  readonly #live = { storages: 0, bytes: 0 }
 
   constructor(options: WasmBackendOptions = {}) {
     const { maximumBytes = MAXIMUM_HEAP } = options
@@ -168,20 +105,12 @@ export class WasmBackend implements Backend {
   }
 
   allocate(length: number, elementType: ElementType): Storage {
-    const storage = new WasmStorage(this, this.#heap, elementType, length, this.#released)
-    this.#storages++
-    this.#storageBytes += storage.bytes
-    return storage
-  }
-
-  readonly #released = (storage: WasmStorage): void => {
-    this.#storages--
-    this.#storageBytes -= storage.bytes
+    return new WasmStorage(this.#heap, this.#live, elementType, length)
   }
 
   /** The address of a storage's first element, for a kernel's block. */
   pointer(storage: Storage): number {
-    if (storage instanceof WasmStorage && storage.owner === this) return storage.address
+    if (storage instanceof WasmStorage && storage.heap === this.#heap) return storage.address
     throw new BackendError({
       call: 'the wasm backend',
       expects: 'an array of this backend',
@@ -296,10 +225,10 @@ export class WasmBackend implements Backend {
 
   memory(): BackendMemory {
     return {
-      bytesInUse: this.#storageBytes,
+      bytesInUse: this.#live.bytes,
       bytesPooled: this.#heap.bytesPooled,
       bytesReserved: this.#heap.bytesReserved,
-      storages: this.#storages,
+      storages: this.#live.storages,
     }
   }
 

@@ -5,7 +5,7 @@ import { MemoryError } from '../../errors.js'
 
 const PAGE = 65536
 /** Blocks begin at multiples of this many bytes: a cache line, and four SIMD vectors. */
-export const ALIGNMENT = 64
+const ALIGNMENT = 64
 /** The heap grows by at least this share of its size, up to {@link GROWTH_BYTES} at once. */
 const GROWTH_SHARE = 1 / 4
 const GROWTH_BYTES = 64 << 20

@@ -20,7 +20,7 @@ const SIMD_MODULE = new Uint8Array([
 export type Kernel = (block: number, begin: number, end: number) => void
 
 /** The exports that are no kernels: kernels/scratch.ts and kernels/pool.ts. */
-export interface HostExports {
+interface HostExports {
   setScratch(address: number): void
   scratchBytes(): number
   heapBase(): number
@@ -50,7 +50,7 @@ export interface KernelInstance {
   readonly unsharedBecause?: string
 }
 
-export interface InstanceOptions {
+interface InstanceOptions {
   /** Largest size of the memory, in bytes. Default 4 GB. */
   maximumBytes?: number
   /** Whether to share memory between threads where that is possible. Default true. */
@@ -60,7 +60,7 @@ export interface InstanceOptions {
 }
 
 /** Throws {@link BackendError} where WebAssembly or its SIMD instructions are missing. */
-export function checkFeatures(): void {
+function checkFeatures(): void {
   if (typeof WebAssembly === 'undefined')
     throw new BackendError({
       call: 'the wasm backend',
@@ -81,7 +81,7 @@ export function checkFeatures(): void {
 }
 
 /** Why memory cannot be shared between threads here, or undefined. */
-export function sharingImpossible(): string | undefined {
+function sharingImpossible(): string | undefined {
   // Node has no such property; in a browser it says whether the page was served with both headers.
   if ((globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false)
     return (

@@ -18,7 +18,7 @@ const LONGEST_STEP_MILLISECONDS = 100
 /** A job in which no thread finishes anything for so long has lost a worker. */
 const PATIENCE_MILLISECONDS = 10_000
 
-export interface PoolOptions {
+interface PoolOptions {
   instance: KernelInstance
   /** The kernels in the order that jobs number them. */
   names: readonly string[]

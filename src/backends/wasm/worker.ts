@@ -4,7 +4,7 @@
 import { BackendError } from '../../errors.js'
 
 /** What a worker is told when it starts. */
-export interface WorkerTask {
+interface WorkerTask {
   readonly module: WebAssembly.Module
   readonly memory: WebAssembly.Memory
   /** The kernels in the order that jobs number them. */
@@ -25,7 +25,7 @@ export interface WorkerHandle {
   terminate(): Promise<void>
 }
 
-export interface WorkerEvents {
+interface WorkerEvents {
   ready(): void
   /** It ended, could not start, or was told to end; the reason as a clause. */
   ended(reason: string): void
