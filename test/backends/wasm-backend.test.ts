@@ -94,6 +94,18 @@ describe('launch', () => {
     expect(Buffer.compare(new Uint8Array(y.view().slice().buffer), new Uint8Array(wanted.slice().buffer))).toBe(0)
   })
 
+  it('reaches addresses beyond 2 GB', async () => {
+    const backend = backendOf({ threads: 2 })
+    await backend.ready()
+    const wanted = bits(apply(backend, vector(backend, 1001), 1))
+    // Never touched, so the system gives addresses and no memory.
+    backend.allocate(2.25 * 2 ** 28, 'float32').retain()
+    const x = vector(backend, 1001)
+    const y = apply(backend, x, 1, 100)
+    expect(backend.pointer(x)).toBeGreaterThan(2 ** 31)
+    expect(bits(y)).toBe(wanted)
+  })
+
   it('runs nothing for no items', () => {
     const backend = backendOf({ threads: 1 })
     expect(apply(backend, vector(backend, 0), 0).view()).toHaveLength(0)
