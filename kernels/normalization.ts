@@ -221,20 +221,6 @@ function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: 
   const f = f32x4.splat(factor);
   const r = f32x4.splat(rest);
   let left = count;
-  if (high == 0) {
-    for (; left >= 16; left -= 16) {
-      const y0 = f32x4.add(f32x4.mul(v128.load(x), f), r);
-      const y1 = f32x4.add(f32x4.mul(v128.load(x, 16), f), r);
-      const y2 = f32x4.add(f32x4.mul(v128.load(x, 32), f), r);
-      const y3 = f32x4.add(f32x4.mul(v128.load(x, 48), f), r);
-      v128.store(y, y0);
-      v128.store(y, y1, 16);
-      v128.store(y, y2, 32);
-      v128.store(y, y3, 48);
-      x += 64;
-      y += 64;
-    }
-  }
   for (; left >= 16; left -= 16) {
     const y0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
     const y1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), f), r);
@@ -418,17 +404,10 @@ let planeRest: f32 = 0;
 @inline
 function prepareForward(b: Normalization, group: i32, channel: i32): void {
   const at = b.statistics + <usize>group * 12;
-  const high = load<f32>(at);
-  const inverse = load<f32>(at, 8);
-  const factor = <f64>inverse * <f64>scaleOf(b, channel);
-  let moved = <f64>load<f32>(at, 4);
-  if (abs<f32>(high * inverse) <= 2.0) {
-    // a mean within two deviations of 0 cancels nothing: one subtraction less for every element
-    moved += <f64>high;
-    planeHigh = 0;
-  } else planeHigh = high;
+  planeHigh = load<f32>(at);
+  const factor = <f64>load<f32>(at, 8) * <f64>scaleOf(b, channel);
   planeFactor = <f32>factor;
-  planeRest = <f32>(<f64>offsetOf(b, channel) - moved * factor);
+  planeRest = <f32>(<f64>offsetOf(b, channel) - <f64>load<f32>(at, 4) * factor);
 }
 
 /** Forward. Work item: one group (groups are numbered channels first, then observations). Reads x; writes y, statistics. */
