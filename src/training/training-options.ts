@@ -1,0 +1,335 @@
+import { displayObject } from '../array/display.js'
+import type { BatchStream, PredictorData, TargetData } from '../data/minibatch.js'
+import { OptionError } from '../errors.js'
+import type { MetricArgument } from './metrics.js'
+import { type OptionDefinition, optionDefinitions, read, type Solver, solvers } from './training-option-table.js'
+
+export type { Solver }
+
+/** Where training stands, for learn-rate schedules. */
+export interface SchedulePosition {
+  /** From 1. */
+  readonly iteration: number
+  /** From 1. */
+  readonly epoch: number
+  /** Iterations of one epoch, where the data tells how many there are. */
+  readonly iterationsPerEpoch?: number
+  readonly maxEpochs: number
+}
+
+/** A schedule of your own: the learn rate for a position, from `initialLearnRate`. */
+export type LearnRateFunction = (initialLearnRate: number, position: SchedulePosition) => number
+
+/** A schedule made by `warmupLearnRate`, `cosineLearnRate` and the like. */
+export interface LearnRateScheduleObject {
+  readonly frequencyUnit: 'epoch' | 'iteration'
+  learnRate(initialLearnRate: number, position: SchedulePosition): number
+}
+
+export type LearnRateScheduleName =
+  | 'none'
+  | 'piecewise'
+  | 'warmup'
+  | 'polynomial'
+  | 'exponential'
+  | 'cosine'
+  | 'cyclical'
+
+export type LearnRateSchedule = LearnRateScheduleName | LearnRateFunction | LearnRateScheduleObject
+
+/** What functions given as `outputFcn` are told. */
+export interface OutputFcnInfo {
+  readonly state: 'start' | 'iteration' | 'done'
+  readonly epoch: number
+  readonly iteration: number
+  /** Seconds since training began. */
+  readonly timeElapsed: number
+  readonly learnRate: number
+  readonly trainingLoss?: number
+  readonly validationLoss?: number
+  /** Values of `metrics` by name. */
+  readonly trainingMetrics: Readonly<Record<string, number>>
+  readonly validationMetrics: Readonly<Record<string, number>>
+}
+
+/** Called at the start, after each iteration and at the end; training stops when it returns true. */
+export type OutputFcn = (info: OutputFcnInfo) => unknown
+
+/** Data for validation, with its targets. */
+export type ValidationData = readonly [X: PredictorData, T: TargetData] | BatchStream
+
+interface CommonOptions {
+  /** Learn rate at the start. Default 0.01 for sgdm, 0.001 for adam and rmsprop. */
+  readonly initialLearnRate: number
+  /** How the learn rate changes: `'none'` (default), another name, a function, a schedule object; several take turns. */
+  readonly learnRateSchedule: LearnRateSchedule | readonly LearnRateSchedule[]
+  /** Factor of the schedule `'piecewise'`, 0 to 1. Default 0.1. */
+  readonly learnRateDropFactor: number
+  /** Epochs between drops of the schedule `'piecewise'`. Default 10. */
+  readonly learnRateDropPeriod: number
+  /** Passes over the data. Default 30. */
+  readonly maxEpochs: number
+  /** Observations in a mini-batch. Default 128. */
+  readonly miniBatchSize: number
+  /** When the order of observations is drawn: `'once'` before training (default), `'never'`, `'every-epoch'`. */
+  readonly shuffle: 'once' | 'never' | 'every-epoch'
+  /** Factor of the L2 penalty. Default 1e-4. */
+  readonly l2Regularization: number
+  /** Gradients larger than this are clipped. Default Infinity. */
+  readonly gradientThreshold: number
+  /** What is compared with the threshold: each gradient's norm (`'l2norm'`, default), that of all, or each element. */
+  readonly gradientThresholdMethod: 'l2norm' | 'global-l2norm' | 'absolute-value'
+  /** Whether statistics of input layers are computed anew from the training data. Default true. */
+  readonly resetInputNormalization: boolean
+  readonly batchNormalizationStatistics: 'auto'
+  /** `[X, T]` or mini-batches, to validate with. Default: none. */
+  readonly validationData: ValidationData | undefined
+  /** Iterations between validations. Default 50. */
+  readonly validationFrequency: number
+  /** Training stops when the validation loss has not fallen below its smallest value this many times. Default Infinity. */
+  readonly validationPatience: number
+  /** Which network is returned. `'auto'` (default) is `'best-validation'` with validation data, otherwise `'last-iteration'`. */
+  readonly outputNetwork: 'auto' | 'last-iteration' | 'best-validation'
+  /** What decides which validation is best: `'loss'` (default) or one of the metrics. */
+  readonly objectiveMetricName: string
+  /** Metrics to compute besides the loss. Default: none. */
+  readonly metrics: readonly MetricArgument[]
+  /** Whether the table of progress is printed. Default true. */
+  readonly verbose: boolean
+  /** Iterations between rows of the table. Default 50. */
+  readonly verboseFrequency: number
+  /** `'training-progress'` writes a page with the curves. Default `'none'`. */
+  readonly plots: 'none' | 'training-progress'
+  /** Functions called at the start, after each iteration and at the end. */
+  readonly outputFcn: readonly OutputFcn[]
+  /** Folder for checkpoints; `''` (default) for none. */
+  readonly checkpointPath: string
+  /** Epochs or iterations between checkpoints. Default 1. */
+  readonly checkpointFrequency: number
+  readonly checkpointFrequencyUnit: 'epoch' | 'iteration'
+  readonly executionEnvironment: 'auto' | 'cpu'
+  readonly preprocessingEnvironment: 'serial'
+  /** Sequences of a mini-batch are padded to the longest (default) or cut to the shortest. */
+  readonly sequenceLength: 'longest' | 'shortest'
+  readonly sequencePaddingValue: number
+  readonly sequencePaddingDirection: 'right' | 'left'
+  /** Labels of the predictors' dimensions as they are in memory, one format for each input of the network. Default `'auto'`. */
+  readonly inputDataFormats: 'auto' | readonly string[]
+  /** Labels of the targets' dimensions as they are in memory. Default `'auto'`. */
+  readonly targetDataFormats: 'auto' | readonly string[]
+  readonly acceleration: 'auto' | 'none'
+  /** Seed of every random number of training (initial values, order of observations). Default: the stream of `rng`. */
+  readonly seed: number | undefined
+  /** Stops training within one iteration; the network so far is returned. */
+  readonly signal: AbortSignal | undefined
+  /** Progress bar with speed and time left: `'auto'` (default) on a terminal while `verbose`, or true, or false. */
+  readonly progress: boolean | 'auto'
+  /** Checkpoint file, or a folder of them (then the newest), from which training goes on. */
+  readonly resume: string | undefined
+  /** Prints a line of the table. Default `console.log`. */
+  readonly log: (line: string) => void
+}
+
+/** Options of stochastic gradient descent with momentum. */
+export interface TrainingOptionsSGDM extends CommonOptions {
+  readonly solver: 'sgdm'
+  /** Share of the previous step, 0 to 1. Default 0.9. */
+  readonly momentum: number
+}
+
+export interface TrainingOptionsADAM extends CommonOptions {
+  readonly solver: 'adam'
+  /** Decay of the moving average of gradients, 0 or more and below 1. Default 0.9. */
+  readonly gradientDecayFactor: number
+  /** Decay of the moving average of squared gradients, 0 or more and below 1. Default 0.999. */
+  readonly squaredGradientDecayFactor: number
+  /** Added to the denominator. Default 1e-8. */
+  readonly epsilon: number
+}
+
+export interface TrainingOptionsRMSProp extends CommonOptions {
+  readonly solver: 'rmsprop'
+  /** Decay of the moving average of squared gradients, 0 or more and below 1. Default 0.9. */
+  readonly squaredGradientDecayFactor: number
+  /** Added to the denominator. Default 1e-8. */
+  readonly epsilon: number
+}
+
+/** What `trainingOptions` makes: every option with its value, frozen. */
+export type TrainingOptions = TrainingOptionsSGDM | TrainingOptionsADAM | TrainingOptionsRMSProp
+
+type OptionsOf<S extends Solver> = Extract<TrainingOptions, { readonly solver: S }>
+
+/** Options as they may be given: lists of one as that one. */
+export type TrainingOptionsArguments<S extends Solver = Solver> = Partial<
+  Omit<OptionsOf<S>, 'solver' | 'metrics' | 'outputFcn' | 'inputDataFormats' | 'targetDataFormats'>
+> & {
+  readonly metrics?: MetricArgument | readonly MetricArgument[]
+  readonly outputFcn?: OutputFcn | readonly OutputFcn[]
+  readonly inputDataFormats?: string | readonly string[]
+  readonly targetDataFormats?: string | readonly string[]
+}
+
+/**
+ * Options of training with `trainnet`, checked and complete.
+ *
+ * The solver is `'sgdm'`, `'adam'` or `'rmsprop'`; options follow as an object with names in camelCase or as MATLAB's
+ * name-value pairs (`'MaxEpochs', 4`), names in any case. Every option stands, with its default and unit, in
+ * {@link TrainingOptionsSGDM}, {@link TrainingOptionsADAM} and {@link TrainingOptionsRMSProp}. The result is frozen and
+ * prints as MATLAB prints it.
+ *
+ * Throws an {@link OptionError} for a solver or an option that does not exist, belongs to another solver or is not
+ * supported, and for a value outside its range. Source: MATLAB, `trainingOptions`.
+ */
+export function trainingOptions<const S extends Solver>(solver: S, options?: TrainingOptionsArguments<S>): OptionsOf<S>
+export function trainingOptions<const S extends Solver>(solver: S, ...pairs: unknown[]): OptionsOf<S>
+export function trainingOptions(solver: unknown, ...rest: unknown[]): TrainingOptions {
+  const known = checkSolver(solver)
+  const given = named(rest)
+  const result: Record<string, unknown> = Object.create(printing)
+  result.solver = known
+  for (const [name, definition] of Object.entries(optionDefinitions))
+    if (definition.solvers?.includes(known) ?? true) result[name] = definition.default(known)
+  for (const [name, value] of given) {
+    const { key, definition } = find(name, known)
+    if (value !== undefined) result[key] = check(key, definition, value)
+  }
+  checkTogether(result as unknown as TrainingOptions)
+  return Object.freeze(result) as unknown as TrainingOptions
+}
+
+function checkSolver(solver: unknown): Solver {
+  const name = typeof solver === 'string' ? solver.toLowerCase() : undefined
+  const known = solvers.find((candidate) => candidate === name)
+  if (known) return known
+  const planned = name === 'lbfgs' || name === 'lm'
+  throw new OptionError({
+    call: 'trainingOptions',
+    expects: `one of the solvers ${solvers.map((candidate) => `'${candidate}'`).join(', ')}`,
+    got: planned ? `'${name}', which is not supported yet` : printed(solver),
+    remedy: "Begin with the solver: trainingOptions('sgdm', { maxEpochs: 4 }).",
+  })
+}
+
+/** The options given, by name: those of an object, or name-value pairs. */
+function named(rest: readonly unknown[]): [name: string, value: unknown][] {
+  if (rest.length === 0 || (rest.length === 1 && rest[0] === undefined)) return []
+  const [first] = rest
+  if (rest.length === 1 && typeof first === 'object' && first !== null && !Array.isArray(first))
+    return Object.entries(first).filter(([name]) => name !== 'solver')
+  const pairs: [string, unknown][] = []
+  for (let i = 0; i < rest.length; i += 2) {
+    const name = rest[i]
+    if (typeof name !== 'string' || i + 1 === rest.length)
+      throw new OptionError({
+        call: 'trainingOptions',
+        expects: 'an object of options, or names each followed by a value',
+        got: typeof name === 'string' ? `'${name}' without a value` : `${printed(name)} where a name belongs`,
+        remedy: "Write trainingOptions('sgdm', { maxEpochs: 4 }) or trainingOptions('sgdm', 'MaxEpochs', 4).",
+      })
+    pairs.push([name, rest[i + 1]])
+  }
+  return pairs
+}
+
+function find(name: string, solver: Solver): { key: string; definition: OptionDefinition } {
+  const lower = name.toLowerCase()
+  for (const [key, definition] of Object.entries(optionDefinitions)) {
+    if (key.toLowerCase() !== lower) continue
+    if (definition.solvers?.includes(solver) ?? true) return { key, definition }
+    throw new OptionError({
+      call: 'trainingOptions',
+      expects: `options of the solver '${solver}'`,
+      got: `${key}, an option of ${definition.solvers!.map((other) => `'${other}'`).join(' and ')}`,
+      remedy: 'Leave it out, or choose that solver.',
+    })
+  }
+  const isPlanned = notYet.has(lower)
+  throw new OptionError({
+    call: 'trainingOptions',
+    expects: 'the name of an option',
+    got: isPlanned ? `'${name}', which is not supported yet` : `'${name}'`,
+    remedy: isPlanned ? 'Leave it out.' : `Known are ${Object.keys(optionDefinitions).join(', ')}.`,
+  })
+}
+
+/** MATLAB's options that have no counterpart here so far. */
+const notYet = new Set([
+  'categoricalinputencoding',
+  'categoricaltargetencoding',
+  'normalizetargets',
+  'maxiterations',
+  'gradienttolerance',
+  'steptolerance',
+  'initialinversehessianfactor',
+  'maxnumlinesearchiterations',
+  'linesearchmethod',
+  'historysize',
+  'initialdampingfactor',
+  'maxdampingfactor',
+  'dampingincreasefactor',
+  'dampingdecreasefactor',
+])
+
+function check(key: string, definition: OptionDefinition, value: unknown): unknown {
+  const outcome = read(definition, value)
+  if (outcome.accepted) return outcome.value
+  throw new OptionError({
+    call: 'trainingOptions',
+    expects: `${key} to be ${definition.expects}`,
+    got: outcome.isPlanned ? `${printed(value)}, which is not supported yet` : printed(value),
+    remedy: 'Change the value, or leave the option out for its default.',
+  })
+}
+
+/** What only shows when all options are known. */
+function checkTogether(options: TrainingOptions): void {
+  const metrics = options.metrics.map((metric) => (typeof metric === 'string' ? metric : metric.name))
+  if (options.objectiveMetricName !== 'loss' && !metrics.includes(options.objectiveMetricName))
+    throw new OptionError({
+      call: 'trainingOptions',
+      expects: "objectiveMetricName to be 'loss' or the name of one of the metrics",
+      got: `'${options.objectiveMetricName}' with ${metrics.length === 0 ? 'no metrics' : `metrics ${metrics.join(', ')}`}`,
+      remedy: 'Add it to metrics.',
+    })
+  if (options.outputNetwork === 'best-validation' && options.validationData === undefined)
+    throw new OptionError({
+      call: 'trainingOptions',
+      expects: "validationData with outputNetwork 'best-validation'",
+      got: 'no validationData',
+      remedy: "Give validationData, or choose outputNetwork 'last-iteration'.",
+    })
+}
+
+function printed(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined)
+    return String(value)
+  if (Array.isArray(value)) return `[${value.slice(0, 5).map(printed).join(', ')}${value.length > 5 ? ', ...' : ''}]`
+  return typeof value === 'function' ? 'a function' : `a ${value.constructor?.name ?? 'object'}`
+}
+
+/** What options inherit: their text. */
+const printing = {
+  toString(this: TrainingOptions): string {
+    return displayTrainingOptions(this)
+  },
+  [Symbol.for('nodejs.util.inspect.custom')](this: TrainingOptions): string {
+    return displayTrainingOptions(this)
+  },
+}
+
+const classNames = {
+  sgdm: 'TrainingOptionsSGDM',
+  adam: 'TrainingOptionsADAM',
+  rmsprop: 'TrainingOptionsRMSProp',
+} as const
+
+function displayTrainingOptions(options: TrainingOptions): string {
+  const values = options as unknown as Readonly<Record<string, unknown>>
+  const rows: [string, string][] = []
+  for (const [key, definition] of Object.entries(optionDefinitions))
+    if (key in values && definition.display)
+      rows.push([key.charAt(0).toUpperCase() + key.slice(1), definition.display(values[key])])
+  return displayObject({ className: classNames[options.solver], groups: [{ rows }] })
+}
