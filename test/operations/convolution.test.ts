@@ -1,0 +1,178 @@
+import { afterAll, describe, expect, it } from 'vitest'
+import type { DlArray } from '../../src/array/dlarray.js'
+import { dlfeval } from '../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../src/autodiff/dlgradient.js'
+import { createWasmBackend } from '../../src/backends/wasm/backend.js'
+import { times } from '../../src/operations/arithmetic.js'
+import { convolutionGeometry } from '../../src/operations/convolution-geometry.js'
+import {
+  launchBiasGradient,
+  launchConvolve,
+  launchConvolveTransposed,
+  launchFilterGradient,
+} from '../../src/operations/convolution-launch.js'
+import {
+  referenceConvolve,
+  referenceConvolveTransposed,
+  referenceFilterGradient,
+} from '../../src/operations/convolution-reference.js'
+import { dlarray } from '../../src/operations/dlarray.js'
+import { dlconv } from '../../src/operations/dlconv.js'
+import { dltranspconv } from '../../src/operations/dltranspconv.js'
+import { sum } from '../../src/operations/sum.js'
+import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
+import { describeGolden, type GoldenArray } from '../support/golden.js'
+
+interface Case {
+  format: string
+  stride: number
+  dilation: number
+  padding: [number, number]
+  cropping: [number, number]
+  groups: number
+  x: GoldenArray
+  weights: GoldenArray
+  bias: GoldenArray
+  dy: GoldenArray
+  y: GoldenArray
+  dx: GoldenArray
+  dweights: GoldenArray
+  dbias: GoldenArray
+}
+
+/** `[begin, end]` on each of `rank` dimensions, as two rows. */
+const rows = ([begin, end]: [number, number], rank: number) => [Array(rank).fill(begin), Array(rank).fill(end)]
+
+function checkCases(
+  cases: Case[],
+  name: (one: Case) => string,
+  compute: (x: DlArray, weights: DlArray, bias: DlArray, one: Case, rank: number) => DlArray,
+  weightsSize: (one: Case, rank: number) => number[],
+) {
+  for (const type of ['double', 'single'] as const)
+    for (const one of cases)
+      it(`${one.format}, ${name(one)}, ${type}`, () => {
+        const rank = one.format.length - 2
+        const array = (values: GoldenArray, size = values.size) =>
+          dlarray(Float64Array.from(values.data), size.length === 1 ? [size[0]!, 1] : size, { type })
+        const x = dlarray(Float64Array.from(one.x.data), one.x.size, one.format, { type })
+        const dy = dlarray(Float64Array.from(one.dy.data), one.dy.size, one.format, { type })
+        const result = dlfeval(
+          (x, weights, bias) => {
+            const y = compute(x, weights, bias, one, rank)
+            return { y, ...dlgradient(sum(times(dy, y), 'all'), { x, weights, bias }) }
+          },
+          x as DlArray,
+          array(one.weights, weightsSize(one, rank)),
+          array(one.bias),
+        )
+        expect(result.y.dims).toBe(one.format)
+        expect(result.y.size).toEqual(one.y.size)
+        const tolerance = type === 'double' ? DOUBLE : SINGLE
+        expectClose(result.y.values(), one.y.data, tolerance, 'y')
+        expectClose(result.x.values(), one.dx.data, tolerance, 'dx')
+        expectClose(result.weights.values(), one.dweights.data, tolerance, 'dweights')
+        expectClose(result.bias.values(), one.dbias.data, tolerance, 'dbias')
+      })
+}
+
+describeGolden<Case[]>('convolution', (cases) => {
+  checkCases(
+    cases,
+    (one) => `stride ${one.stride}, dilation ${one.dilation}, padding ${one.padding}, groups ${one.groups}`,
+    (x, weights, bias, one, rank) =>
+      dlconv(x, weights, bias, {
+        stride: one.stride,
+        dilationFactor: one.dilation,
+        padding: rows(one.padding, rank),
+      }),
+    // Filters of a group lie together, so the last dimension splits into filters per group and groups.
+    ({ weights: { size }, groups }, rank) => [...size.slice(0, rank + 1), size[rank + 1]! / groups, groups],
+  )
+})
+
+describeGolden<Case[]>('transposedconv', (cases) => {
+  checkCases(
+    cases,
+    (one) => `stride ${one.stride}, cropping ${one.cropping}`,
+    (x, weights, bias, one, rank) =>
+      dltranspconv(x, weights, bias, { stride: one.stride, cropping: rows(one.cropping, rank) }),
+    ({ weights }) => weights.size,
+  )
+})
+
+// Random geometries: the kernels against the plain loops, on one and on several threads, in whole and in pieces.
+describe('convolution kernels', () => {
+  let state = 20
+  const random = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+  const pick = (values: readonly number[]) => values[Math.floor(random() * values.length)]!
+  const one = createWasmBackend({ threads: 1, maximumBytes: 2 ** 28 })
+  const two = createWasmBackend({ threads: 2, maximumBytes: 2 ** 28 })
+  afterAll(() => Promise.all([one.dispose(), two.dispose()]))
+
+  it('agree with the reference, and are the same bits for one and two threads', async () => {
+    await two.ready()
+    let checked = 0
+    for (let attempt = 0; attempt < 120; attempt++) {
+      const rank = pick([1, 2, 2, 3])
+      const list = (make: () => number) => Array.from({ length: rank }, make)
+      const extents = list(() => pick(rank === 1 ? [1, 5, 64, 300] : rank === 2 ? [1, 4, 7, 13, 20] : [1, 2, 3, 8]))
+      const filter = list(() => pick([1, 2, 3, 5]))
+      const image = { extents, channels: 0, observations: pick([0, 1, 2, 7]) }
+      const weights = { filter, inner: pick([1, 2, 3, 5, 8]), outer: pick([1, 2, 4, 9]), groups: pick([1, 1, 2, 3]) }
+      const windows = {
+        stride: list(() => pick([1, 1, 2, 3])),
+        dilationFactor: list(() => pick([1, 1, 2, 3])),
+        padding: [list(() => pick([0, 1, 2])), list(() => pick([0, 1, 3]))],
+      }
+      const reach = filter.map((taps, d) => (taps - 1) * windows.dilationFactor[d]! + 1)
+      if (extents.some((n, d) => n + windows.padding[0]![d]! + windows.padding[1]![d]! < reach[d]!)) continue
+      checked++
+      const g = convolutionGeometry(image, weights, windows, 'test')
+      const numberOf = (values: readonly number[]) => values.reduce((a, b) => a * b, 1)
+      const counts = {
+        X: numberOf(g.image) * g.channels * g.groups * g.observations,
+        Y: numberOf(g.output) * g.filters * g.groups * g.observations,
+        weights: numberOf(g.taps) * g.channels * g.filters * g.groups,
+        bias: g.filters * g.groups,
+      }
+      const values = (count: number) => Float64Array.from({ length: count }, () => Math.fround(2 * random() - 1))
+      const [X, dY, W, bias] = [values(counts.X), values(counts.Y), values(counts.weights), values(counts.bias)]
+      const results = [one, two].map((wasm) => {
+        const put = (data: Float64Array) => {
+          const storage = wasm.allocate(data.length, 'float32').retain()
+          storage.view().set(data)
+          return storage
+        }
+        const make = (count: number) => put(new Float64Array(count).fill(Number.NaN))
+        const [x, dy, w, b] = [put(X), put(dY), put(W), put(bias)]
+        const [y, dx, dw, db] = [make(counts.Y), make(counts.X), make(counts.weights), make(counts.bias)]
+        const at = (storage: typeof x) => wasm.pointer(storage)
+        launchConvolve(wasm, g, { X: at(x), weights: at(w), bias: at(b), Y: at(y) })
+        launchConvolveTransposed(wasm, g, { X: at(dy), weights: at(w), bias: 0, Y: at(dx) })
+        launchFilterGradient(wasm, g, { X: at(x), dY: at(dy), dWeights: at(dw) })
+        launchBiasGradient(wasm, { dY: at(dy), gradient: at(db) }, numberOf(g.output), counts.bias, g.observations)
+        const read = [y, dx, dw, db].map((storage) => Float32Array.from(storage.view()))
+        for (const storage of [x, dy, w, b, y, dx, dw, db]) storage.release()
+        return read
+      })
+      const [Y, dX, dW] = [new Float64Array(counts.Y), new Float64Array(counts.X), new Float64Array(counts.weights)]
+      referenceConvolve(g, X, W, bias, Y)
+      referenceConvolveTransposed(g, dY, W, undefined, dX)
+      referenceFilterGradient(g, X, dY, dW)
+      const what = JSON.stringify(g)
+      const [first, second] = results as [Float32Array[], Float32Array[]]
+      expectClose(first[0]!, Y, SINGLE, `Y ${what}`)
+      expectClose(first[1]!, dX, SINGLE, `dX ${what}`)
+      expectClose(first[2]!, dW, SINGLE, `dW ${what}`)
+      first.forEach((array, i) => {
+        expect(Buffer.from(array.buffer).equals(Buffer.from(second[i]!.buffer)), `bits of ${i}, ${what}`).toBe(true)
+      })
+    }
+    expect(checked).toBeGreaterThan(60)
+    expect(two.info().threads).toBe(2)
+  })
+})
