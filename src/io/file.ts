@@ -1,0 +1,124 @@
+import type * as FileSystem from 'node:fs/promises'
+import { FileError } from '../errors.js'
+
+// Files in Node. The modules are taken when needed, without an import that a bundler for browsers would stumble over.
+
+interface NodeFiles {
+  readonly fs: typeof FileSystem
+  readonly path: typeof import('node:path')
+}
+
+function nodeFiles(call: string, instead: string): NodeFiles {
+  const builtin = globalThis.process?.getBuiltinModule
+  if (typeof builtin !== 'function')
+    throw new FileError({
+      call,
+      expects: 'to run where there are files, in Node',
+      got: 'an environment without them',
+      remedy: `Use ${instead}, which works on bytes.`,
+    })
+  return { fs: builtin('node:fs/promises'), path: builtin('node:path') }
+}
+
+/** The bytes of a file. Throws a {@link FileError} when it cannot be read; `instead` names what works without files. */
+export async function readFileBytes(file: string, call: string, instead: string): Promise<Uint8Array> {
+  checkName(file, call)
+  const { fs } = nodeFiles(call, instead)
+  try {
+    return await fs.readFile(file)
+  } catch (error) {
+    throw new FileError(
+      {
+        call,
+        expects: `a file that can be read at '${file}'`,
+        got: reason(error),
+        remedy: 'Check the name and whether this program may read it.',
+      },
+      { cause: error },
+    )
+  }
+}
+
+let written = 0
+
+/**
+ * Writes a file whole or not at all: into a temporary file beside it, flushed to the disk, which then takes the name. When
+ * anything fails, the temporary file is removed and a file that had the name is as it was. Throws a {@link FileError}.
+ */
+export async function writeFileAtomically(
+  file: string,
+  bytes: Uint8Array,
+  call: string,
+  instead: string,
+): Promise<void> {
+  checkName(file, call)
+  const { fs, path } = nodeFiles(call, instead)
+  let temporary: string | undefined
+  try {
+    // Through a link, to what it points at: renaming over the link would replace the link.
+    const target = await fs.realpath(file).catch(() => path.resolve(file))
+    const mode = (await fs.stat(target).catch(() => undefined))?.mode
+    temporary = path.join(path.dirname(target), `.${path.basename(target)}.${process.pid}-${++written}.tmp`)
+    const handle = await fs.open(temporary, 'wx', mode)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await fs.rename(temporary, target)
+    temporary = undefined
+    await flushFolder(fs, path.dirname(target))
+  } catch (error) {
+    if (temporary !== undefined) await fs.rm(temporary, { force: true }).catch(() => undefined)
+    throw new FileError(
+      {
+        call,
+        expects: `to write ${bytes.length} bytes to '${file}'`,
+        got: reason(error),
+        remedy: 'Choose a folder that exists, with room and the right to write. A file of that name is as it was.',
+      },
+      { cause: error },
+    )
+  }
+}
+
+/** Makes the new name last through a power cut, where the system can. */
+async function flushFolder(fs: typeof FileSystem, folder: string): Promise<void> {
+  try {
+    const handle = await fs.open(folder, 'r')
+    await handle.sync().finally(() => handle.close())
+  } catch {
+    // Windows opens no folders. The file is complete in any case.
+  }
+}
+
+function checkName(file: unknown, call: string): void {
+  if (typeof file !== 'string' || file === '' || file.includes('\0'))
+    throw new FileError({
+      call,
+      expects: 'the name of a file',
+      got: typeof file === 'string' ? JSON.stringify(file) : typeof file,
+      remedy: "Give a path such as 'digits.safetensors'.",
+    })
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  EACCES: 'no right to do that',
+  EPERM: 'no right to do that',
+  EROFS: 'a disk that cannot be written to',
+  ENOSPC: 'a disk that is full',
+  EDQUOT: 'a disk quota that is used up',
+  EFBIG: 'a file larger than the system allows',
+  EISDIR: 'a folder',
+  ENOTDIR: 'a path through something that is no folder',
+  ENOTEMPTY: 'a folder',
+  EMFILE: 'too many open files',
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  const words = code === undefined ? undefined : reasons[code]
+  return words ? `${words} (${code})` : message
+}
