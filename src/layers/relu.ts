@@ -1,0 +1,26 @@
+import { relu } from '../operations/relu.js'
+import { defineLayer, type Layer, type LayerOptions } from './layer.js'
+import type { NameValuePairs } from './property.js'
+
+export interface ReluLayer extends Layer {}
+
+const kind = defineLayer<ReluLayer>({
+  functionName: 'reluLayer',
+  className: 'ReLULayer',
+  typeName: 'ReLU',
+  defaultName: 'relu',
+  description: () => 'ReLU',
+  properties: [],
+  display: () => [{ properties: ['name'] }],
+  output: (_, inputs) => inputs,
+  compute: (_, [X]) => [relu(X!)],
+})
+
+/** Layer that computes max(0, x), element by element, on any format. Option: `name`. Source: MATLAB, `reluLayer`. */
+export function reluLayer(options?: LayerOptions): ReluLayer
+export function reluLayer(...pairs: NameValuePairs): ReluLayer
+export function reluLayer(...given: unknown[]): ReluLayer {
+  return kind.create(given)
+}
+
+export { kind as reluKind }
