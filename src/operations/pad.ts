@@ -56,7 +56,7 @@ export const padOperation = operation({
         remedy: 'Pad empty images with a number.',
       })
     const padded = X.size.map((extent, d) => extent + (options.before[d] ?? 0) + (options.after[d] ?? 0))
-    return { outputs: [{ ...X, size: padded }], plan: padPlan(X.size, options) }
+    return { outputs: [{ size: padded, dims: X.dims, type: X.type }], plan: padPlan(X.size, options) }
   },
   saves: [],
   gradient: {
@@ -98,7 +98,7 @@ export const padAdjointOperation = operation({
   outputs: ['dX'],
   options: { ...noPadding, size: [] as readonly number[] },
   rule({ dY }, options) {
-    const dX: ArrayInfo = { ...dY, size: options.size }
+    const dX: ArrayInfo = { size: options.size, dims: dY.dims, type: dY.type }
     return { outputs: [dX], plan: padPlan(options.size, options) }
   },
   saves: [],
