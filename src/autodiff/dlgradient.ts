@@ -133,9 +133,9 @@ function backward(loss: DlArray, start: TraceEntry, targets: readonly TraceEntry
     return targets.map(({ node, output }) => {
       const info = node.outputInfos[output]!
       const gradient = pending.get(node)?.[output]
-      if (!gradient) return zeros(info)
-      const result = makeArray(gradient.storage, info.size, info.dims, gradient.underlyingType)
-      result.trace = gradient.trace
+      const result = gradient ? makeArray(gradient.storage, info.size, info.dims, gradient.underlyingType) : zeros(info)
+      // A gradient that depends on nothing traced still can be differentiated: to zeros.
+      if (!isRecordingPaused()) result.trace = gradient?.trace ?? start.node.tape.input(result)
       return result
     })
   } finally {

@@ -7,6 +7,7 @@ import { call, type Operand, scalar } from './call.js'
 
 export const plusOperation = binaryOperation({
   name: 'plus',
+  kernel: 'plus',
   value: (a, b) => a + b,
   saves: [],
   gradient: { A: ({ gradient }) => gradient, B: ({ gradient }) => gradient },
@@ -14,6 +15,7 @@ export const plusOperation = binaryOperation({
 
 export const minusOperation = binaryOperation({
   name: 'minus',
+  kernel: 'minus',
   value: (a, b) => a - b,
   saves: [],
   gradient: { A: ({ gradient }) => gradient, B: ({ gradient }) => negated(gradient) },
@@ -21,6 +23,7 @@ export const minusOperation = binaryOperation({
 
 export const timesOperation = binaryOperation({
   name: 'times',
+  kernel: 'times',
   value: (a, b) => a * b,
   saves: ['A', 'B'],
   gradient: {
@@ -31,6 +34,7 @@ export const timesOperation = binaryOperation({
 
 export const rdivideOperation = binaryOperation({
   name: 'rdivide',
+  kernel: 'rdivide',
   value: (a, b) => a / b,
   saves: ['B', 'Y'],
   gradient: {
@@ -39,6 +43,7 @@ export const rdivideOperation = binaryOperation({
     B: ({ gradient, saved }) =>
       negated(rdivideOperation.run({ A: timesOperation.run({ A: gradient, B: saved.Y }), B: saved.B })),
   },
+  domain: (i) => (i % 2 === 0 ? 1 : -1) * (0.7 + ((i * 5) % 7) / 4),
 })
 
 /** -X. */

@@ -3,17 +3,18 @@ import { positionsOf } from '../array/format.js'
 import { OptionError } from '../errors.js'
 import { minusOperation, plusOperation, rdivideOperation, scaled, timesOperation } from './arithmetic.js'
 import { call, type DataFormatOption, type Operand, scalar } from './call.js'
-import { type ChannelLayout, channelLayout, checkPerChannel } from './layout.js'
+import { channelLayout, checkPerChannel } from './layout.js'
+import { type Grouping, launchNormalization, launchNormalizationGradient, statisticsSize } from './normalization.js'
 import { type GradientContext, operation, resultType } from './operation.js'
 import { relabelOperation } from './relabel.js'
 import { sqrtOperation } from './sqrt.js'
 import { sumOperation } from './sum.js'
 
-/** Normalizes each channel of each observation over its S, T and U dimensions; also gives the two numbers per plane. */
+/** Normalizes each channel of each observation over its S, T and U dimensions; also gives the numbers that describe a plane. */
 export const instancenormOperation = operation({
   name: 'instancenorm',
   inputs: ['X', 'offset', 'scale'],
-  outputs: ['Y', 'mean', 'inverseDeviation'],
+  outputs: ['Y', 'statistics'],
   options: { epsilon: 1e-5 },
   rule({ X, offset, scale }, { epsilon }) {
     if (!(epsilon > 0 && Number.isFinite(epsilon)))
@@ -27,17 +28,23 @@ export const instancenormOperation = operation({
     checkPerChannel(offset, 'offset', layout.channels, X, 'instancenorm')
     checkPerChannel(scale, 'scale', layout.channels, X, 'instancenorm')
     const type = resultType([X, offset, scale])
-    const planes = { size: [layout.channels, layout.observations], dims: 'CB', type }
-    return { outputs: [{ size: X.size, dims: X.dims, type }, planes, planes], plan: { ...layout, epsilon } }
+    const plan = { ...layout, groupChannels: 1, epsilon }
+    return {
+      outputs: [
+        { size: X.size, dims: X.dims, type },
+        { size: statisticsSize(plan), dims: '', type },
+      ],
+      plan,
+    }
   },
-  saves: ['X', 'scale', 'mean', 'inverseDeviation'],
+  saves: ['X', 'scale', 'statistics'],
   gradient: {
     X: (context) => gradients(context).dX,
     offset: (context) => gradients(context).dOffset,
     scale: (context) => gradients(context).dScale,
   },
   kernels: {
-    reference({ inputs: { X, offset, scale }, outputs: { Y, mean, inverseDeviation }, plan }) {
+    reference({ inputs: { X, offset, scale }, outputs: { Y, statistics }, plan }) {
       const { inner, channels, observations, outer, epsilon } = plan
       const count = inner * outer
       for (let b = 0; b < observations; b++)
@@ -60,12 +67,13 @@ export const instancenormOperation = operation({
           visit((i) => {
             Y[i] = scale[c]! * (X[i]! - mu) * inverse + offset[c]!
           })
-          mean[plane] = mu
-          inverseDeviation[plane] = inverse
+          statistics[3 * plane] = mu
+          statistics[3 * plane + 1] = 0
+          statistics[3 * plane + 2] = inverse
         }
     },
-    wasm() {
-      throw new Error('instancenorm: kernel')
+    wasm({ inputs: { X: x, offset, scale }, outputs: { Y: y, statistics }, plan, wasm }) {
+      launchNormalization(wasm, { x, y, scale, offset, statistics }, plan)
     },
   },
   samples: () => [
@@ -93,23 +101,22 @@ type Gradients = { readonly dX: DlArray; readonly dOffset: DlArray; readonly dSc
 type Context = GradientContext<
   'X' | 'offset' | 'scale',
   never,
-  'Y' | 'mean' | 'inverseDeviation',
+  'Y' | 'statistics',
   { epsilon: number },
-  ChannelLayout & { readonly epsilon: number },
-  'X' | 'scale' | 'mean' | 'inverseDeviation'
+  Grouping,
+  'X' | 'scale' | 'statistics'
 >
 
 /** All three gradients: in one fused pass, or of differentiable operations when they will be differentiated again. */
 function gradients(context: Context): Gradients {
   return context.shared(() => {
     if (context.recording) return composedGradients(context)
-    const { X, scale, mean, inverseDeviation } = context.saved
+    const { X, scale, statistics } = context.saved
     const { dX, dOffset, dScale } = instancenormGradientOperation.runAll({
       dY: context.gradient,
       X,
       scale,
-      mean,
-      inverseDeviation,
+      statistics,
     })
     return { dX, dOffset: shapedLike(dOffset, context.inputs.offset), dScale: shapedLike(dScale, context.inputs.scale) }
   })
@@ -152,18 +159,18 @@ function shapedLike(array: DlArray, target: ArrayInfo): DlArray {
 /** The three gradients in one pass over x and dy. Not differentiable itself: see {@link composedGradients}. */
 export const instancenormGradientOperation = operation({
   name: 'instancenormGradient',
-  inputs: ['dY', 'X', 'scale', 'mean', 'inverseDeviation'],
+  inputs: ['dY', 'X', 'scale', 'statistics'],
   outputs: ['dX', 'dOffset', 'dScale'],
   options: {},
   rule({ X, scale }) {
     const layout = channelLayout(X, 'instancenorm')
     const perChannel = { size: [layout.channels, 1], dims: 'CU', type: resultType([scale]) }
-    return { outputs: [X, perChannel, perChannel], plan: layout }
+    return { outputs: [X, perChannel, perChannel], plan: { ...layout, groupChannels: 1, epsilon: 0 } }
   },
   saves: [],
-  gradient: { dY: null, X: null, scale: null, mean: null, inverseDeviation: null },
+  gradient: { dY: null, X: null, scale: null, statistics: null },
   kernels: {
-    reference({ inputs: { dY, X, scale, mean, inverseDeviation }, outputs: { dX, dOffset, dScale }, plan }) {
+    reference({ inputs: { dY, X, scale, statistics }, outputs: { dX, dOffset, dScale }, plan }) {
       const { inner, channels, observations, outer } = plan
       const count = inner * outer
       const offsets = new Float64Array(channels)
@@ -171,8 +178,8 @@ export const instancenormGradientOperation = operation({
       for (let b = 0; b < observations; b++)
         for (let c = 0; c < channels; c++) {
           const plane = c + channels * b
-          const mu = mean[plane]!
-          const inverse = inverseDeviation[plane]!
+          const mu = statistics[3 * plane]! + statistics[3 * plane + 1]!
+          const inverse = statistics[3 * plane + 2]!
           const visit = (each: (i: number, xhat: number) => void) => {
             for (let o = 0; o < outer; o++)
               for (let s = 0; s < inner; s++) {
@@ -195,8 +202,10 @@ export const instancenormGradientOperation = operation({
       dOffset.set(offsets)
       dScale.set(scales)
     },
-    wasm() {
-      throw new Error('instancenormGradient: kernel')
+    wasm({ inputs, outputs, plan, wasm }) {
+      const { dY: dy, X: x, scale, statistics } = inputs
+      const { dX: dx, dOffset: doffset, dScale: dscale } = outputs
+      launchNormalizationGradient(wasm, { x, dy, dx, scale, statistics, dscale, doffset }, plan)
     },
   },
   samples: () => [],

@@ -1,31 +1,8 @@
 import type { DlArray } from '../array/dlarray.js'
 import { describe, normalized, strides } from '../array/format.js'
 import { DimensionError } from '../errors.js'
+import { copyRegion, launchCopy, merged } from './movement.js'
 import { operation } from './operation.js'
-
-interface PermutePlan {
-  /** Extents of the result, with neighbouring dimensions that stay together merged. */
-  readonly size: readonly number[]
-  /** For each dimension of the result, elements between neighbours in the input. */
-  readonly strides: readonly number[]
-}
-
-/** Merges dimensions of the result that are neighbours in the input as well. */
-function plan(size: readonly number[], order: readonly number[]): PermutePlan {
-  const step = strides(size)
-  const extents: number[] = []
-  const steps: number[] = []
-  for (const position of order) {
-    const last = extents.length - 1
-    if (size[position] === 1 && extents.length > 0) continue
-    if (last >= 0 && steps[last]! * extents[last]! === step[position]) extents[last]! *= size[position]!
-    else {
-      extents.push(size[position]!)
-      steps.push(step[position]!)
-    }
-  }
-  return { size: extents, strides: steps }
-}
 
 /** Y(i_order) = X(i): the dimensions of an array in another order (zero-based `order`). */
 export const permuteOperation = operation({
@@ -35,6 +12,7 @@ export const permuteOperation = operation({
   options: { order: [] as readonly number[] },
   rule({ X }, { order }) {
     const full = [...X.size, ...Array<number>(Math.max(0, order.length - X.size.length)).fill(1)]
+    const from = strides(full)
     const dims = X.dims === '' ? '' : order.map((position) => X.dims[position] ?? 'U').join('')
     return {
       outputs: [
@@ -46,7 +24,11 @@ export const permuteOperation = operation({
           type: X.type,
         },
       ],
-      plan: plan(full, order),
+      plan: merged({
+        size: order.map((position) => full[position]!),
+        xSteps: order.map((position) => from[position]!),
+        ySteps: strides(order.map((position) => full[position]!)),
+      }),
     }
   },
   saves: [],
@@ -60,23 +42,11 @@ export const permuteOperation = operation({
     },
   },
   kernels: {
-    reference({ inputs, outputs, plan: { size, strides: step } }) {
-      const { X } = inputs
-      const { Y } = outputs
-      const index = size.map(() => 0)
-      let from = 0
-      for (let to = 0; to < Y.length; to++) {
-        Y[to] = X[from]!
-        for (let d = 0; d < size.length; d++) {
-          from += step[d]!
-          if (++index[d]! < size[d]!) break
-          from -= step[d]! * size[d]!
-          index[d] = 0
-        }
-      }
+    reference({ inputs, outputs, plan }) {
+      copyRegion(inputs.X, 0, outputs.Y, 0, plan)
     },
-    wasm: () => {
-      throw new Error('permute')
+    wasm({ inputs, outputs, plan, wasm }) {
+      launchCopy(wasm, inputs.X, outputs.Y, plan)
     },
   },
   samples: () => [

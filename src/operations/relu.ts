@@ -1,21 +1,23 @@
 import type { DlArray } from '../array/dlarray.js'
+import { numel } from '../array/format.js'
 import { call, type DataFormatOption } from './call.js'
 import { operation } from './operation.js'
+import { launchGradient, launchUnary } from './unary.js'
 
 export const reluOperation = operation({
   name: 'relu',
   inputs: ['X'],
   outputs: ['Y'],
   options: {},
-  rule: ({ X }) => ({ outputs: [X], plan: { count: X.size.reduce((a, b) => a * b, 1) } }),
+  rule: ({ X }) => ({ outputs: [X], plan: { count: numel(X.size) } }),
   saves: ['Y'],
   gradient: { X: ({ gradient, saved }) => reluGradientOperation.run({ dY: gradient, Y: saved.Y }) },
   kernels: {
     reference({ inputs: { X }, outputs: { Y } }) {
       for (let i = 0; i < X.length; i++) Y[i] = X[i]! < 0 ? 0 : X[i]!
     },
-    wasm() {
-      throw new Error('relu: kernel')
+    wasm({ inputs, outputs, plan, wasm }) {
+      launchUnary(wasm, 'relu', inputs.X, outputs.Y, plan.count)
     },
   },
   samples: () => [{ inputs: { X: { size: [3, 5, 2, 3], format: 'SSCB' } } }, { inputs: { X: { size: [1, 1] } } }],
@@ -27,15 +29,15 @@ export const reluGradientOperation = operation({
   inputs: ['dY', 'Y'],
   outputs: ['dX'],
   options: {},
-  rule: ({ dY }) => ({ outputs: [dY], plan: { count: dY.size.reduce((a, b) => a * b, 1) } }),
+  rule: ({ dY }) => ({ outputs: [dY], plan: { count: numel(dY.size) } }),
   saves: ['Y'],
   gradient: { dY: ({ gradient, saved }): DlArray => reluGradientOperation.run({ dY: gradient, Y: saved.Y }), Y: null },
   kernels: {
     reference({ inputs: { dY, Y }, outputs: { dX } }) {
       for (let i = 0; i < dX.length; i++) dX[i] = Y[i]! > 0 ? dY[i]! : 0
     },
-    wasm() {
-      throw new Error('reluGradient: kernel')
+    wasm({ inputs: { dY: dy, Y: saved }, outputs: { dX: dx }, plan, wasm }) {
+      launchGradient(wasm, 'relu', { dy, saved, dx }, plan.count)
     },
   },
   samples: () => [{ inputs: { dY: { size: [3, 5], format: 'CB' }, Y: { size: [3, 5], format: 'CB' } } }],

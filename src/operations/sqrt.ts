@@ -5,6 +5,7 @@ import { unaryOperation } from './unary.js'
 
 export const sqrtOperation = unaryOperation({
   name: 'sqrt',
+  kernel: 'sqrt',
   value: Math.sqrt,
   saves: ['Y'],
   gradient: ({ gradient, saved }) => rdivideOperation.run({ A: scaled(gradient, 0.5), B: saved.Y }),

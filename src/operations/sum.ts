@@ -1,9 +1,10 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
-import { type Known, normalized } from '../array/format.js'
+import { type Known, normalized, strides } from '../array/format.js'
 import { DimensionError } from '../errors.js'
-import { dimensionsOver, eachReduced, type Over, reducedSize, reductionPlan } from './dimensions.js'
-import { alignedSize, eachPair, loopNest } from './expansion.js'
+import { alignedSize, loopNest } from './expansion.js'
+import { copyRegion, launchCopy } from './movement.js'
 import { operation } from './operation.js'
+import { dimensionsOver, eachReduced, launchReduction, type Over, reducedSize, reductionPlan } from './reduction.js'
 import { relabelOperation } from './relabel.js'
 
 /* Sum and expansion are each other's adjoint, so they stand in one file. */
@@ -33,8 +34,8 @@ export const sumOperation = operation({
       })
       Y.set(totals)
     },
-    wasm() {
-      throw new Error('sum: kernel')
+    wasm({ inputs, outputs, plan, wasm }) {
+      launchReduction(wasm, 'sum', inputs.X, outputs.Y, plan)
     },
   },
   samples: () => [
@@ -65,18 +66,20 @@ export const expandOperation = operation({
           remedy: 'Only dimensions of extent 1 expand.',
         })
     })
-    return { outputs: [{ ...normalized(size, dims), type: X.type }], plan: loopNest(size, [X.size, X.size]) }
+    const nest = loopNest(size, [X.size])
+    return {
+      outputs: [{ ...normalized(size, dims), type: X.type }],
+      plan: { size: nest.extents, xSteps: nest.steps[0]!, ySteps: strides(nest.extents) },
+    }
   },
   saves: [],
   gradient: { X: ({ gradient, inputs }) => sumTo(gradient, inputs.X) },
   kernels: {
     reference({ inputs: { X }, outputs: { Y }, plan }) {
-      eachPair(plan, (to, from) => {
-        Y[to] = X[from]!
-      })
+      copyRegion(X, 0, Y, 0, plan)
     },
-    wasm() {
-      throw new Error('expand: kernel')
+    wasm({ inputs, outputs, plan, wasm }) {
+      launchCopy(wasm, inputs.X, outputs.Y, plan)
     },
   },
   samples: () => [

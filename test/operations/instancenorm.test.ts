@@ -28,6 +28,8 @@ describeGolden<Case[]>('instancenorm', (cases) => {
       it(`${one.format}, epsilon ${one.epsilon}, ${type}`, () => {
         const array = (values: GoldenArray, format: string) =>
           dlarray(Float64Array.from(values.data), values.size, format, { type })
+        // Where planes hardly vary the gradient cancels: dy * scale / deviation is the magnitude of its terms.
+        const scale = type === 'double' ? undefined : 1
         const tolerance = type === 'double' ? DOUBLE : SINGLE
         const dy = array(one.dy, one.format)
         const { epsilon } = one
@@ -43,7 +45,7 @@ describeGolden<Case[]>('instancenorm', (cases) => {
         )
         expect(result.y.dims).toBe(one.format.length === 1 ? `${one.format}U` : one.format)
         expectClose(result.y.values(), one.y.data, tolerance, 'y')
-        expectClose(result.x.values(), one.dx.data, tolerance * 10, 'dx')
+        expectClose(result.x.values(), one.dx.data, tolerance * 10, 'dx', scale)
         expectClose(result.scale.values(), one.dscale.data, tolerance * 10, 'dscale')
         expectClose(result.offset.values(), one.doffset.data, tolerance * 10, 'doffset')
         if (!one.second) return
@@ -58,8 +60,8 @@ describeGolden<Case[]>('instancenorm', (cases) => {
           array(one.scale, 'C'),
           array(one.offset, 'C'),
         )
-        expectClose(second.x.values(), one.second.dx.data, tolerance * 100, 'second dx')
-        expectClose(second.scale.values(), one.second.dscale.data, tolerance * 100, 'second dscale')
+        expectClose(second.x.values(), one.second.dx.data, tolerance * 100, 'second dx', scale)
+        expectClose(second.scale.values(), one.second.dscale.data, tolerance * 100, 'second dscale', scale)
       })
 })
 

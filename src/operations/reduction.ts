@@ -1,5 +1,6 @@
 import type { ArrayInfo } from '../array/dlarray.js'
 import { checkFormat, describe, positionsOf } from '../array/format.js'
+import type { WasmBackend } from '../backends/wasm/backend.js'
 import { DimensionError } from '../errors.js'
 
 /** Which dimensions a reduction runs over: all, those with the given labels, or numbers counted from 1. */
@@ -102,4 +103,91 @@ export function eachReduced({ extents, reduced }: ReductionPlan, visit: (to: num
       index[d] = 0
     }
   }
+}
+
+/** What a reduction computes, in the order of the kernel's codes. */
+export const reductions = ['sum', 'product', 'max', 'min', 'sumOfSquares'] as const
+export type Reduction = (typeof reductions)[number]
+
+/** Terms that one piece of a long reduction has; the number of pieces depends on sizes alone. */
+const PART_SIZE = 16384
+/** With this many results there is work for all threads without cutting reductions into pieces. */
+const ENOUGH_RESULTS = 64
+/** Elements that a thread takes at once. */
+const GRAIN = 16384
+/** Runs of reduced dimensions that the kernel takes in one launch. */
+const KERNEL_RUNS = 3
+
+/** y = factor * reduction(x) over the plan's reduced runs, float32 in the heap. */
+export function launchReduction(
+  wasm: WasmBackend,
+  reduction: Reduction,
+  x: number,
+  y: number,
+  plan: ReductionPlan,
+  factor = 1,
+): void {
+  const { kept, reduced } = runsOf(plan)
+  if (reduced.length > KERNEL_RUNS) {
+    // Rare: first over the leading runs, then over what is left.
+    const first = { ...plan, reduced: plan.reduced.map((is, i) => is && i < 2 * KERNEL_RUNS) }
+    const size = plan.extents.map((extent, i) => (first.reduced[i] ? 1 : extent))
+    const over = plan.reduced.flatMap((is, i) => (is && !first.reduced[i] ? [i] : []))
+    const bytes = 4 * size.reduce((a, b) => a * b, 1)
+    wasm.withTemporary(bytes, (middle) => {
+      launchReduction(wasm, reduction, x, middle, reductionPlan(plan.extents, indicesOf(first.reduced)))
+      const rest = reduction === 'sumOfSquares' ? 'sum' : reduction
+      launchReduction(wasm, rest, middle, y, reductionPlan(size, over), factor)
+    })
+    return
+  }
+  const results = kept.reduce((a, b) => a * b, 1)
+  const terms = reduced.reduce((a, b) => a * b, 1)
+  if (results === 0) return
+  if (terms === 0) {
+    // Nothing to reduce: the neutral element; NaN where there is none.
+    const value = reduction === 'product' ? 1 : reduction === 'max' || reduction === 'min' ? Number.NaN : 0
+    wasm.launch('fill', { y, value }, { items: results, grain: GRAIN })
+    return
+  }
+  const parts = results >= ENOUGH_RESULTS ? 1 : Math.max(1, Math.ceil(terms / PART_SIZE))
+  const launch = (partials: number) => {
+    const block = {
+      x,
+      y,
+      partials,
+      code: reductions.indexOf(reduction),
+      kept0: kept[0]!,
+      reduced0: reduced[0] ?? 1,
+      kept1: kept[1] ?? 1,
+      reduced1: reduced[1] ?? 1,
+      kept2: kept[2] ?? 1,
+      reduced2: reduced[2] ?? 1,
+      kept3: kept[3] ?? 1,
+      parts,
+      partSize: PART_SIZE,
+      factor,
+    }
+    if (parts === 1) block.partSize = Math.max(terms, 1)
+    const termsEach = Math.max(1, Math.min(terms, block.partSize))
+    wasm.launch('reduce', block, { items: results * parts, grain: Math.max(1, Math.ceil(GRAIN / termsEach)) })
+    if (parts > 1) wasm.launch('reduceJoin', block, { items: results, grain: GRAIN })
+  }
+  if (parts > 1) wasm.withTemporary(8 * results * parts, launch)
+  else launch(0)
+}
+
+/** The runs as the kernel counts them: kept and reduced ones in turn, beginning with a kept one (1 when there is none). */
+function runsOf({ extents, reduced }: ReductionPlan): { kept: number[]; reduced: number[] } {
+  const runs = { kept: [] as number[], reduced: [] as number[] }
+  extents.forEach((extent, i) => {
+    if (i === 0 && reduced[0]) runs.kept.push(1)
+    if (reduced[i]) runs.reduced.push(extent)
+    else runs.kept.push(extent)
+  })
+  return runs
+}
+
+function indicesOf(flags: readonly boolean[]): number[] {
+  return flags.flatMap((is, i) => (is ? [i] : []))
 }
