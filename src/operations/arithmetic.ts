@@ -43,7 +43,7 @@ export const rdivideOperation = binaryOperation({
     B: ({ gradient, saved }) =>
       negated(rdivideOperation.run({ A: timesOperation.run({ A: gradient, B: saved.Y }), B: saved.B })),
   },
-  domain: (i) => (i % 2 === 0 ? 1 : -1) * (0.7 + ((i * 5) % 7) / 4),
+  domain: { B: (i) => (i % 2 === 0 ? 1 : -1) * (0.7 + ((i * 5) % 7) / 4) },
 })
 
 /** -X. */

@@ -17,8 +17,8 @@ export interface BinaryDefinition {
   readonly type?: UnderlyingType
   readonly saves: readonly ('A' | 'B' | 'Y')[]
   readonly gradient: { readonly A: BinaryRule | null; readonly B: BinaryRule | null }
-  /** Values of B for samples, standard normal unless given. */
-  readonly domain?: (index: number) => number
+  /** Values that samples take, standard normal unless given. */
+  readonly domain?: { readonly A?: (index: number) => number; readonly B?: (index: number) => number }
 }
 
 /** Turns an element-wise function into an operation. Gradients come back expanded; the backward loop sums them. */
@@ -45,7 +45,9 @@ export function binaryOperation({ name, value, kernel, type, saves, gradient, do
       },
     },
     samples: () =>
-      expansionSamples.map(({ inputs: { A, B } }) => ({ inputs: { A: A!, B: { ...B!, values: domain } } })),
+      expansionSamples.map(({ inputs: { A, B } }) => ({
+        inputs: { A: { ...A!, values: domain?.A }, B: { ...B!, values: domain?.B } },
+      })),
   })
 }
 
