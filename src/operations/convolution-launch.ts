@@ -9,6 +9,11 @@ const GRADIENT_POSITIONS = 288
 const GRADIENT_K = 192
 const GRADIENT_FILTERS = 128
 const MOST_FILTERS = 512
+/** Up to so many filters per group patches are read in place: copying them would cost more than it saves. */
+const FEW_FILTERS = 4
+/** What the working memory of a thread holds for kernels/convolution-direct.ts. */
+const MOST_OFFSETS = 4096
+const MOST_BAND = 3 * 2 ** 17
 /** Work items that keep the threads of any usual machine busy. */
 const ENOUGH_ITEMS = 32
 
@@ -172,7 +177,7 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
   const k = product(p.taps) * p.channels
   const positionBlocks = Math.ceil((product(p.positions) * p.observations) / BLOCK_POSITIONS)
   if (positionBlocks === 0 || panels === 0 || p.groups === 0) return
-  const blockFilters = filtersPerItem(p.filters, positionBlocks * p.groups)
+  const direct = directCut(p)
   wasm.withTemporary(Math.max(16 * k * panels * p.groups, 16), (packed) => {
     wasm.launch(
       'packFilters',
@@ -192,33 +197,55 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
       // Packing 64 panels takes less time than waking a thread unless filters are large.
       { items: panels * p.groups, grain: Math.max(1, Math.ceil(4096 / Math.max(k, 1))) },
     )
-    wasm.launch(
-      'convolve',
-      {
-        x: at.X,
-        packed,
-        bias: at.bias,
-        y: at.Y,
-        observations: p.observations,
-        groups: p.groups,
-        channels: p.channels,
-        filters: p.filters,
-        ...extents('X', p.source),
-        ...extents('Y', p.positions),
-        ...inDimensions('taps', p.taps),
-        ...inDimensions('step', p.step),
-        ...inDimensions('spacing', p.spacing),
-        ...inDimensions('offset', p.offset),
-        firstY: p.first,
-        strideHY: p.strides[0],
-        strideWY: p.strides[1],
-        strideDY: p.strides[2],
-        planeY: p.plane,
-        blockFilters,
-      },
-      { items: positionBlocks * Math.ceil(p.filters / blockFilters) * p.groups },
-    )
+    const block = {
+      x: at.X,
+      packed,
+      bias: at.bias,
+      y: at.Y,
+      observations: p.observations,
+      groups: p.groups,
+      channels: p.channels,
+      filters: p.filters,
+      ...extents('X', p.source),
+      ...extents('Y', p.positions),
+      ...inDimensions('taps', p.taps),
+      ...inDimensions('step', p.step),
+      ...inDimensions('spacing', p.spacing),
+      ...inDimensions('offset', p.offset),
+      firstY: p.first,
+      strideHY: p.strides[0],
+      strideWY: p.strides[1],
+      strideDY: p.strides[2],
+      planeY: p.plane,
+    }
+    if (direct) {
+      const lineBlocks = Math.ceil(p.positions[1] / direct.lines)
+      const items = lineBlocks * p.positions[2] * p.groups * p.observations
+      wasm.launch('convolveDirect', { ...block, ...direct }, { items })
+      return
+    }
+    const blockFilters = filtersPerItem(p.filters, positionBlocks * p.groups)
+    const items = positionBlocks * Math.ceil(p.filters / blockFilters) * p.groups
+    wasm.launch('convolve', { ...block, blockFilters }, { items })
   })
+}
+
+/** How work for kernels/convolution-direct.ts is cut; undefined where that kernel does not apply or would not pay. */
+function directCut(p: ImplicitProduct): { lines: number; runChannels: number } | undefined {
+  const taps = product(p.taps)
+  const [height, width, depth] = p.positions
+  if (p.filters > FEW_FILTERS || p.step[0] !== 1 || taps < 2 || p.channels === 0) return undefined
+  const tile = p.filters <= 2 ? 16 : p.filters === 3 ? 12 : 8
+  const padded = tile * Math.ceil(height / tile)
+  if (height < 0.4 * padded) return undefined
+  const runChannels = Math.max(1, Math.min(p.channels, Math.floor(256 / taps)))
+  const lineFloats = runChannels * p.taps[2] * (48 * Math.ceil(height / 48) + (p.taps[0] - 1) * Math.abs(p.spacing[0]))
+  const reach = (p.taps[1] - 1) * Math.abs(p.spacing[1]) + 1
+  if (runChannels * taps > MOST_OFFSETS || lineFloats * reach > MOST_BAND) return undefined
+  // Many lines share more of the band; few leave work for every thread and stay in the cache.
+  const cached = (MOST_BAND / 4 / lineFloats - reach) / p.step[1] + 1
+  const shared = Math.ceil((width * depth * p.groups * p.observations) / ENOUGH_ITEMS)
+  return { lines: Math.max(1, Math.floor(Math.min(width, shared, cached))), runChannels }
 }
 
 /** As many filters as possible share one packed block of patches, as long as there is work for several threads. */
