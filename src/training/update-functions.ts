@@ -1,0 +1,267 @@
+import { type DlArray, isdlarray } from '../array/dlarray.js'
+import { describe } from '../array/format.js'
+import { tracedCopy } from '../autodiff/dlfeval.js'
+import { replaceArrays } from '../autodiff/dlgradient.js'
+import { withoutRecording } from '../autodiff/record.js'
+import { DimensionError, OptionError } from '../errors.js'
+import { sameSize } from '../operations/sum.js'
+import { freshLike, type SolverName, type Step, solverAverages, updateParameter } from './solver-update.js'
+
+// The solvers' rules for training loops of one's own. Parameters are an array, lists and records of arrays (nested as you
+// like; `net.learnables` is such a list), or a network; gradients and averages have the same shape.
+
+/** A network as far as updates need one. */
+interface NetworkOfParameters {
+  parameterList(): readonly { readonly value: DlArray; readonly learnRateFactor: number }[]
+  [tracedCopy](replace: (array: DlArray) => DlArray): unknown
+}
+
+function isNetwork(value: unknown): value is NetworkOfParameters {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'parameterList' in value &&
+    typeof value.parameterList === 'function' &&
+    tracedCopy in value
+  )
+}
+
+/** Every array of a container, in order. */
+function arraysOf(container: unknown): DlArray[] {
+  if (isNetwork(container)) return container.parameterList().map(({ value }) => value)
+  const found: DlArray[] = []
+  replaceArrays(container, (array) => {
+    found.push(array)
+    return array
+  })
+  return found
+}
+
+/** A container of the same shape with other arrays, given in order; a network becomes another network. */
+function withArrays(container: unknown, arrays: readonly DlArray[]): unknown {
+  if (isNetwork(container)) {
+    const replacement = new Map(container.parameterList().map(({ value }, i) => [value, arrays[i]!]))
+    return container[tracedCopy]((array) => replacement.get(array) ?? array)
+  }
+  let next = 0
+  return replaceArrays(container, () => arrays[next++]!)
+}
+
+function checkSameShape(call: string, name: string, parameters: readonly DlArray[], others: readonly DlArray[]): void {
+  if (others.length !== parameters.length)
+    throw new DimensionError({
+      call,
+      expects: `${name} for each of ${parameters.length} parameters`,
+      got: `${others.length}`,
+      remedy: 'Give what dlgradient returned for these parameters.',
+    })
+  for (const [i, other] of others.entries())
+    if (!sameSize(other.size, parameters[i]!.size))
+      throw new DimensionError({
+        call,
+        expects: `${name} of the size of parameter ${i + 1}, ${describe(parameters[i]!)}`,
+        got: describe(other),
+        remedy: 'Give what dlgradient returned for these parameters.',
+      })
+}
+
+function checkNumber(call: string, name: string, value: number, accepts: boolean, expects: string): void {
+  if (typeof value === 'number' && accepts) return
+  throw new OptionError({
+    call,
+    expects: `${name} to be ${expects}`,
+    got: String(value),
+    remedy: 'Leave it out for the default.',
+  })
+}
+
+const isRate = (x: number) => x >= 0 && Number.isFinite(x)
+const isDecay = (x: number) => x >= 0 && x < 1
+
+/** What averages start as: MATLAB's `[]`, undefined or null. */
+type Started<G> = G | undefined | null | readonly []
+
+/** One step of every parameter, in memory of its own; the parameters and averages after it. */
+function updated(
+  call: string,
+  parameters: unknown,
+  gradients: unknown,
+  averages: readonly unknown[],
+  solver: SolverName,
+  step: (learnRateFactor: number) => Step,
+): [parameters: unknown, ...averages: unknown[]] {
+  const values = arraysOf(parameters)
+  const gradientArrays = arraysOf(gradients)
+  checkSameShape(call, 'a gradient', values, gradientArrays)
+  const factors = isNetwork(parameters)
+    ? parameters.parameterList().map(({ learnRateFactor }) => learnRateFactor)
+    : values.map(() => 1)
+  const before = averages.map((average, k) => {
+    const arrays = arraysOf(average)
+    const isStart = average === undefined || average === null || (Array.isArray(average) && average.length === 0)
+    if (isStart) return undefined
+    checkSameShape(call, `an average (${solverAverages[solver][k]})`, values, arrays)
+    return arrays
+  })
+  return withoutRecording(() => {
+    const newValues = values.map((value) => freshLike(value, 'copy'))
+    const newAverages = before.map((arrays) =>
+      values.map((value, i) => (arrays ? freshLike(arrays[i]!, 'copy') : freshLike(value, 'zeros'))),
+    )
+    for (const [i, value] of newValues.entries()) {
+      const own = newAverages.map((arrays) => arrays[i]!)
+      const preparation = { decay: 0, factor: 1, limit: Number.POSITIVE_INFINITY }
+      updateParameter(value, gradientArrays[i]!, own, preparation, step(factors[i]!))
+    }
+    return [withArrays(parameters, newValues), ...newAverages.map((arrays) => withArrays(gradients, arrays))]
+  })
+}
+
+/**
+ * One step of stochastic gradient descent with momentum: `v = momentum * v - learnRate * gradient`, `parameter + v`. Returns
+ * the new parameters and velocity; what is given stays as it is.
+ *
+ * | argument | meaning |
+ * | --- | --- |
+ * | `parameters` | an array, a list or record of arrays (`net.learnables`), or a network, whose learn-rate factors count |
+ * | `gradients` | what `dlgradient` gave for them, in the same shape |
+ * | `velocity` | what the call before returned; undefined or `[]` at the start |
+ * | `learnRate`, `momentum` | default 0.01 and 0.9 |
+ *
+ * Errors: a {@link DimensionError} when shapes or sizes differ, an {@link OptionError} for the numbers. L2 regularization and
+ * clipping are not included. Source: MATLAB, `sgdmupdate`.
+ */
+export function sgdmupdate<P, G>(
+  parameters: P,
+  gradients: G,
+  velocity?: Started<G>,
+  learnRate = 0.01,
+  momentum = 0.9,
+): [parameters: P, velocity: G] {
+  const call = 'sgdmupdate'
+  checkNumber(call, 'learnRate', learnRate, isRate(learnRate), 'a finite number that is not negative')
+  checkNumber(call, 'momentum', momentum, momentum >= 0 && momentum <= 1, 'a number from 0 to 1')
+  const step = (factor: number): Step => ({ solver: 'sgdm', rate: learnRate * factor, momentum })
+  return updated(call, parameters, gradients, [velocity], 'sgdm', step) as [P, G]
+}
+
+/**
+ * One step of Adam, with bias correction for `iteration` (from 1): the rule stands at {@link Solver}. Returns the new
+ * parameters, average gradient and average squared gradient. Arguments as for {@link sgdmupdate}; `learnRate` 0.001,
+ * `gradientDecay` 0.9, `squaredGradientDecay` 0.999 and `epsilon` 1e-8 by default.
+ *
+ * Source: Kingma, Ba, "Adam: A Method for Stochastic Optimization", 2015; MATLAB, `adamupdate`.
+ */
+export function adamupdate<P, G>(
+  parameters: P,
+  gradients: G,
+  averageGrad: Started<G>,
+  averageSqGrad: Started<G>,
+  iteration: number,
+  learnRate = 0.001,
+  gradientDecay = 0.9,
+  squaredGradientDecay = 0.999,
+  epsilon = 1e-8,
+): [parameters: P, averageGrad: G, averageSqGrad: G] {
+  const call = 'adamupdate'
+  const isIteration = Number.isInteger(iteration) && iteration >= 1
+  checkNumber(call, 'iteration', iteration, isIteration, 'a whole number from 1')
+  checkNumber(call, 'learnRate', learnRate, isRate(learnRate), 'a finite number that is not negative')
+  checkNumber(call, 'gradientDecay', gradientDecay, isDecay(gradientDecay), 'a number from 0 to below 1')
+  checkNumber(
+    call,
+    'squaredGradientDecay',
+    squaredGradientDecay,
+    isDecay(squaredGradientDecay),
+    'a number from 0 to below 1',
+  )
+  checkNumber(call, 'epsilon', epsilon, epsilon > 0 && Number.isFinite(epsilon), 'a positive number')
+  const step = (factor: number): Step => ({
+    solver: 'adam',
+    rate: learnRate * factor,
+    gradientDecay,
+    squaredDecay: squaredGradientDecay,
+    epsilon,
+    iteration,
+  })
+  return updated(call, parameters, gradients, [averageGrad, averageSqGrad], 'adam', step) as [P, G, G]
+}
+
+/**
+ * One step of RMSProp, without bias correction: the rule stands at {@link Solver}. Returns the new parameters and average
+ * squared gradient. Arguments as for {@link sgdmupdate}; `learnRate` 0.001, `squaredGradientDecay` 0.9 and `epsilon` 1e-8 by
+ * default. Source: Tieleman, Hinton, "Neural Networks for Machine Learning", lecture 6.5, 2012; MATLAB, `rmspropupdate`.
+ */
+export function rmspropupdate<P, G>(
+  parameters: P,
+  gradients: G,
+  averageSqGrad?: Started<G>,
+  learnRate = 0.001,
+  squaredGradientDecay = 0.9,
+  epsilon = 1e-8,
+): [parameters: P, averageSqGrad: G] {
+  const call = 'rmspropupdate'
+  checkNumber(call, 'learnRate', learnRate, isRate(learnRate), 'a finite number that is not negative')
+  checkNumber(
+    call,
+    'squaredGradientDecay',
+    squaredGradientDecay,
+    isDecay(squaredGradientDecay),
+    'a number from 0 to below 1',
+  )
+  checkNumber(call, 'epsilon', epsilon, epsilon > 0 && Number.isFinite(epsilon), 'a positive number')
+  const step = (factor: number): Step => ({
+    solver: 'rmsprop',
+    rate: learnRate * factor,
+    squaredDecay: squaredGradientDecay,
+    epsilon,
+  })
+  return updated(call, parameters, gradients, [averageSqGrad], 'rmsprop', step) as [P, G]
+}
+
+/**
+ * Calls `fn` with the arrays that stand at the same place in containers of the same shape (arrays, lists, records, networks),
+ * and gives a container of its results: the shape of the first. When `fn` returns a list of arrays, a list of containers.
+ *
+ * Errors: a {@link DimensionError} when the containers do not hold the same number of arrays, an {@link OptionError} when `fn`
+ * returns anything but arrays. Source: MATLAB, `dlupdate`.
+ */
+export function dlupdate<A>(fn: (...arrays: DlArray[]) => DlArray, first: A, ...more: unknown[]): A
+export function dlupdate<A>(fn: (...arrays: DlArray[]) => readonly DlArray[], first: A, ...more: unknown[]): A[]
+export function dlupdate<A>(
+  fn: (...arrays: DlArray[]) => DlArray | readonly DlArray[],
+  first: A,
+  ...more: unknown[]
+): A | A[] {
+  const lists = [first, ...more].map(arraysOf)
+  const count = lists[0]!.length
+  for (const [k, list] of lists.entries())
+    if (list.length !== count)
+      throw new DimensionError({
+        call: 'dlupdate',
+        expects: `containers of one shape, with ${count} arrays as the first`,
+        got: `${list.length} arrays in number ${k + 1}`,
+        remedy: 'Give containers with the same arrays, such as gradients beside parameters.',
+      })
+  const results = lists[0]!.map((_, i) => fn(...lists.map((list) => list[i]!)))
+  const isMany = results.some((result) => Array.isArray(result))
+  const rows = results.map((result) => (Array.isArray(result) ? (result as readonly DlArray[]) : [result as DlArray]))
+  const width = rows[0]?.length ?? 1
+  for (const row of rows)
+    if (row.length !== width || !row.every(isdlarray))
+      throw new OptionError({
+        call: 'dlupdate',
+        expects: 'a function that returns an array, or always the same number of arrays',
+        got: row.every(isdlarray) ? `${row.length} and ${width} arrays` : 'something else',
+        remedy: 'Return dlarrays.',
+      })
+  const containers = Array.from(
+    { length: width },
+    (_, k) =>
+      withArrays(
+        first,
+        rows.map((row) => row[k]!),
+      ) as A,
+  )
+  return isMany ? containers : containers[0]!
+}
