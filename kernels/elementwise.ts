@@ -411,7 +411,7 @@ export function binary(b: Binary, begin: i32, end: i32): void {
 class Gradient {
   /** What came in from behind. */
   dy: usize;
-  /** What the forward pass saved: its result for relu, tanh, sigmoid, exp, sqrt and elu, its input for the others. */
+  /** What the forward pass saved: its result for relu, tanh, sigmoid and sqrt, its input for the others. */
   saved: usize;
   dx: usize;
   /** Which function: the order of the switch below. */
@@ -441,10 +441,10 @@ class SigmoidGradient {
     return f32x4.mul(dy, f32x4.mul(y, f32x4.sub(splat(1.0), y)));
   }
 }
-// dy where y >= 0, else dy (y + alpha)
+// dy where x >= 0, else dy alpha e^x
 class EluGradient {
-  @inline apply(dy: v128, y: v128, a: v128, b: v128): v128 {
-    return v128.bitselect(f32x4.mul(dy, f32x4.add(y, a)), dy, f32x4.lt(y, splat(0.0)));
+  @inline apply(dy: v128, x: v128, a: v128, b: v128): v128 {
+    return v128.bitselect(f32x4.mul(dy, f32x4.mul(a, m.exp(x))), dy, f32x4.lt(x, splat(0.0)));
   }
 }
 // dy (Φ(x) + x φ(x))
@@ -554,7 +554,7 @@ export function elementwiseGradient(b: Gradient, begin: i32, end: i32): void {
     case 3:
       return mapGradient<SigmoidGradient>(b, begin, end);
     case 4:
-      return mapGradient<EluGradient>(b, begin, end);
+      return mapGradientLong<EluGradient>(b, begin, end);
     case 5:
       return mapGradientLong<GeluGradient>(b, begin, end);
     case 6:
