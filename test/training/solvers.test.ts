@@ -67,7 +67,7 @@ describe('update functions', () => {
     const gradients = net.learnables.map((row) => ({ ...row, value: dlarray(new Float32Array(2).fill(1), [1, 1, 2]) }))
     const [next, velocity] = sgdmupdate(net, gradients, [], 0.125)
     const value = (name: string, from = next) => [
-      ...from.learnables.find((row) => row.parameter === name)!.value.values(),
+      ...from.learnables.find((row) => row.parameter === name)!.value!.values(),
     ]
     expect(value('Scale')).toEqual([0.75, 0.75])
     expect(value('Offset')).toEqual([0, 0])
