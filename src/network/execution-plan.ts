@@ -1,0 +1,71 @@
+import { isInputLayer } from '../layers/layer.js'
+import { type LayerGraph, type Port, samePort, topologicalOrder } from './layer-graph.js'
+
+// What a network does, as a list of steps over numbered slots; the graph says what it is. Each slot is written once. Steps
+// may later stand for several layers that run as one.
+
+export interface Step {
+  readonly layer: number
+  /** Slots read, one for each input of the layer. */
+  readonly inputs: readonly number[]
+  /** Slots written, one for each output. */
+  readonly outputs: readonly number[]
+  /** Slots that no later step reads and that are not asked for. */
+  readonly finished: readonly number[]
+}
+
+export interface ExecutionPlan {
+  readonly steps: readonly Step[]
+  readonly slots: number
+  /** The slot of each input of the network; undefined where nothing that is asked for depends on it. */
+  readonly inputs: readonly (number | undefined)[]
+  /** The slot of each output asked for. */
+  readonly outputs: readonly number[]
+}
+
+/** The steps that compute `outputs` from `inputs`, and no others. */
+export function planExecution(graph: LayerGraph, inputs: readonly Port[], outputs: readonly Port[]): ExecutionPlan {
+  const order = topologicalOrder(graph, 'dlnetwork')
+  const source = new Map<string, Port>()
+  for (const { from, to } of graph.edges) source.set(key(to), from)
+  const needed = new Set(outputs.map(({ layer }) => layer))
+  for (const layer of [...order].reverse())
+    if (needed.has(layer))
+      graph.layers[layer]!.inputNames.forEach((_, port) => {
+        const from = source.get(key({ layer, port }))
+        if (from) needed.add(from.layer)
+      })
+
+  let slots = 0
+  const entry: (number | undefined)[] = inputs.map(({ layer }) => (needed.has(layer) ? slots++ : undefined))
+  const slotOf = new Map<string, number>()
+  const planned = order
+    .filter((layer) => needed.has(layer))
+    .map((layer) => {
+      const count = isInputLayer(graph.layers[layer]!) ? 1 : graph.layers[layer]!.numInputs
+      const read = Array.from({ length: count }, (_, port) => {
+        const from = source.get(key({ layer, port }))
+        return from ? slotOf.get(key(from))! : entry[inputs.findIndex((input) => samePort(input, { layer, port }))]!
+      })
+      const written = graph.layers[layer]!.outputNames.map((_, port) => {
+        slotOf.set(key({ layer, port }), slots)
+        return slots++
+      })
+      return { layer, inputs: read, outputs: written }
+    })
+
+  const asked = outputs.map((port) => slotOf.get(key(port))!)
+  const lastStep = new Map<number, number>()
+  planned.forEach((step, number) => {
+    for (const slot of [...step.outputs, ...step.inputs]) lastStep.set(slot, number)
+  })
+  const steps = planned.map((step, number) => ({
+    ...step,
+    finished: [...lastStep].filter(([slot, last]) => last === number && !asked.includes(slot)).map(([slot]) => slot),
+  }))
+  return { steps, slots, inputs: entry, outputs: asked }
+}
+
+function key({ layer, port }: Port): string {
+  return `${layer}/${port}`
+}

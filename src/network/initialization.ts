@@ -1,0 +1,120 @@
+import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
+import { NetworkError } from '../errors.js'
+import { inferLayer, initializeLayer, inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
+import type { RandomStream } from '../operations/random.js'
+import { graphInputs, type LayerGraph, type Port, portName, quoted, samePort, topologicalOrder } from './layer-graph.js'
+import { NetworkDataLayout } from './network-data-layout.js'
+
+// Sizes and first values of parameters: the layers' size rules, one after the other from the inputs on. Nothing is computed.
+
+/** An input described by data or by its size and format. */
+export type ExampleInput = DlArray | NetworkDataLayout
+
+/** What a layer that data enters through is told about it before there is any. */
+interface ExampleInfo {
+  readonly info: ArrayInfo
+  /** The same with other numbers where extents are unknown; what differs between the two is unknown too. */
+  readonly other: ArrayInfo
+}
+
+/** Stand for an unknown spatial, time or unspecified extent: large enough for windows, and divisible by strides. */
+const STAND_IN = 256
+const OTHER_STAND_IN = 512
+
+/** An array's description with numbers in place of unknown extents; one observation where their number is unknown. */
+function exampleInfo(info: ArrayInfo): ExampleInfo {
+  const filled = (standIn: number): ArrayInfo => ({
+    size: info.size.map((extent, d) => (Number.isNaN(extent) ? (info.dims[d] === 'B' ? 1 : standIn) : extent)),
+    dims: info.dims,
+    type: info.type,
+  })
+  return { info: filled(STAND_IN), other: filled(OTHER_STAND_IN) }
+}
+
+/** Fills sizes and parameters of all layers, following their size rules from the inputs on. */
+export function initializeGraph(
+  graph: LayerGraph,
+  examples: readonly unknown[],
+  random: RandomStream,
+  call: string,
+): void {
+  const entries = entryInfos(graph, examples, call)
+  const known = new Map<string, ExampleInfo>()
+  const hasUnknown = entries.some(({ entry }) => entry.info.size.join() !== entry.other.size.join())
+  for (const number of topologicalOrder(graph, call)) {
+    const layer = graph.layers[number]!
+    const count = isInputLayer(layer) ? 1 : layer.numInputs
+    const inputs = Array.from({ length: count }, (_, port) => {
+      const edge = graph.edges.find(({ to }) => samePort(to, { layer: number, port }))
+      return edge
+        ? known.get(`${edge.from.layer}/${edge.from.port}`)!
+        : entries.find((one) => samePort(one.port, { layer: number, port }))!.entry
+    })
+    const infos = inputs.map(({ info }) => info)
+    initializeLayer(layer, infos, random)
+    const outputs = inferLayer(layer, infos)
+    const others = hasUnknown ? inferOther(layer, inputs) : outputs
+    outputs.forEach((info, port) => {
+      known.set(`${number}/${port}`, { info, other: others[port]! })
+    })
+  }
+}
+
+/** What comes out if the extents that are unknown have other values: parameters that now do not fit depend on them. */
+function inferOther(layer: Layer, inputs: readonly ExampleInfo[]): ArrayInfo[] {
+  try {
+    return inferLayer(
+      layer,
+      inputs.map(({ other }) => other),
+    )
+  } catch (error) {
+    const { size, dims } = inputs[0]!.info
+    const shown = size.map((extent, d) => `${extent === inputs[0]!.other.size[d] ? extent : 'unknown'}(${dims[d]})`)
+    throw new NetworkError(
+      {
+        call: layerLabel(layer),
+        expects: 'parameters whose size follows from what is known of the input',
+        got: `an input of ${shown.join(' × ')}`,
+        remedy: 'Give the extents that are NaN in networkDataLayout or in the input layer.',
+      },
+      { cause: error },
+    )
+  }
+}
+
+/** What enters at each input: from the examples where there are some, else from the input layer. */
+function entryInfos(graph: LayerGraph, examples: readonly unknown[], call: string) {
+  const ports = graphInputs(graph)
+  const layerOf = (port: Port) => graph.layers[port.layer]!
+  const described = (port: Port) => (isInputLayer(layerOf(port)) ? inputInfo(layerOf(port)) : undefined)
+  const open = ports.filter((port) => !described(port))
+  if (graph.layers.length === 0)
+    throw new NetworkError({ call, expects: 'a network with layers', got: 'an empty one', remedy: 'Add layers first.' })
+  const isForAll = examples.length === ports.length
+  if (!isForAll && examples.length !== open.length) {
+    const names = open.map((port) => portName(graph, port, 'input'))
+    throw new NetworkError({
+      call,
+      expects: open.length
+        ? `inputs that are connected, or an example for each (unconnected: ${quoted(names)})`
+        : `an example for each of the ${ports.length} inputs, or none`,
+      got: examples.length === 0 ? 'no examples' : `${examples.length} examples`,
+      remedy: 'Connect them with connectLayers, or give example inputs in the order of inputNames.',
+    })
+  }
+  const infoOf = (example: unknown): ArrayInfo => {
+    if (isdlarray(example)) return { size: example.size, dims: example.dims, type: example.underlyingType }
+    if (example instanceof NetworkDataLayout) return { size: example.size, dims: example.dims, type: 'single' }
+    throw new NetworkError({
+      call,
+      expects: 'example inputs that are dlarrays or networkDataLayouts',
+      got: example === null ? 'null' : Array.isArray(example) ? 'a list' : typeof example,
+      remedy: "Write networkDataLayout([28, 28, 3, NaN], 'SSCB').",
+    })
+  }
+  const waiting = [...examples]
+  return ports.map((port) => ({
+    port,
+    entry: exampleInfo(isForAll || !described(port) ? infoOf(waiting.shift()) : described(port)!),
+  }))
+}

@@ -1,0 +1,118 @@
+import { displayObject, displayTable } from '../array/display.js'
+import type { DlArray } from '../array/dlarray.js'
+import { numel } from '../array/format.js'
+import { formatShort } from '../array/number-display.js'
+import type { Layer } from '../layers/layer.js'
+import type { Connection } from './layer-graph.js'
+
+// Networks as MATLAB prints them.
+
+/** One row of `net.learnables` or `net.state`. */
+export interface ParameterRow {
+  readonly layer: string
+  readonly parameter: string
+  /** Undefined until the network is initialized. */
+  readonly value: DlArray | undefined
+}
+
+/** What printing needs of a network. */
+export interface PrintedNetwork {
+  readonly layers: ArrayLike<Layer>
+  readonly connections: readonly Connection[]
+  readonly learnables: readonly ParameterRow[]
+  readonly state: readonly ParameterRow[]
+  readonly inputNames: readonly string[]
+  readonly outputNames: readonly string[]
+  readonly initialized: boolean
+}
+
+export function displayNetwork(net: PrintedNetwork): string {
+  const count = net.layers.length
+  const className = count === 1 ? net.layers[0]!.className : 'Layer'
+  const names = (list: readonly string[]) => (list.length === 0 ? '{}' : formatShort(list))
+  return displayObject({
+    className: 'dlnetwork',
+    groups: [
+      {
+        rows: [
+          ['Layers', `[${count}×1 nnet.cnn.layer.${className}]`],
+          ['Connections', `[${net.connections.length}×2 table]`],
+          ['Learnables', `[${net.learnables.length}×3 table]`],
+          ['State', `[${net.state.length}×3 table]`],
+          ['InputNames', names(net.inputNames)],
+          ['OutputNames', names(net.outputNames)],
+          ['Initialized', formatShort(net.initialized)],
+        ],
+      },
+    ],
+    footer: 'View summary with summary.',
+  })
+}
+
+/**
+ * A summary of a network as text: whether it is initialized, the number of learnable elements, and its inputs.
+ *
+ * Source: MATLAB, `summary`.
+ */
+export function summary(net: PrintedNetwork): string {
+  const blocks = [`   Initialized: ${net.initialized}`]
+  if (net.initialized) {
+    const elements = net.learnables.reduce((sum, { value }) => sum + (value ? numel(value.size) : 0), 0)
+    blocks.push(`   Number of learnables: ${abbreviated(elements)}`)
+  }
+  if (net.inputNames.length > 0) {
+    const layers = new Map(Array.from(net.layers, (layer) => [layer.name, layer]))
+    const width = Math.max(...net.inputNames.map((name) => name.length)) + 2
+    const lines = net.inputNames.map((name, i) => {
+      const layer = layers.get(name.split('/')[0]!)!
+      // What enters an input layer is in its description, before what it does with it.
+      const what = layer.numInputs === 0 ? layer.description.replace(/ with '.*' normalization$/, '') : 'any size'
+      return `      ${i + 1}   ${`'${name}'`.padEnd(width)}   ${what}`
+    })
+    blocks.push(['   Inputs:', ...lines].join('\n'))
+  }
+  return blocks.join('\n\n')
+}
+
+/** `61.7k` for 61,706: one decimal, dropped where it is 0. */
+function abbreviated(count: number): string {
+  const units = ['', 'k', 'M', 'G']
+  let value = count
+  let unit = 0
+  // 999,950 is 1M already, not 1000k.
+  while (unit < units.length - 1 && value >= (unit === 0 ? 1000 : 999.95)) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 ? value : value.toFixed(1).replace(/\.0$/, '')}${units[unit]}`
+}
+
+const inspect = Symbol.for('nodejs.util.inspect.custom')
+
+/** A list that prints as a table, and is an ordinary list otherwise. */
+function printedAs<T>(rows: T[], text: () => string): T[] {
+  const print = { value: text, enumerable: false }
+  return Object.defineProperties(rows, { toString: print, [inspect]: print })
+}
+
+export function parameterTable<Row extends ParameterRow>(rows: Row[]): Row[] {
+  return printedAs(rows, () =>
+    displayTable(
+      ['Layer', 'Parameter', 'Value'],
+      rows.map(({ layer, parameter, value }) => [
+        `"${layer}"`,
+        `"${parameter}"`,
+        value ? `{${value.size.join('×')} dlarray}` : '{0×0 double}',
+      ]),
+    ),
+  )
+}
+
+export function connectionTable(rows: Connection[]): Connection[] {
+  return printedAs(rows, () =>
+    displayTable(
+      ['Source', 'Destination'],
+      rows.map(({ source, destination }) => [`'${source}'`, `'${destination}'`]),
+    ),
+  )
+}
