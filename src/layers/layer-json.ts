@@ -2,15 +2,34 @@ import { DlArray, isdlarray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { OptionError } from '../errors.js'
 import { dlarray } from '../operations/dlarray.js'
+import { convolutionKinds } from './convolution.js'
+import { featureInputKind } from './feature-input.js'
+import { fullyConnectedKind } from './fully-connected.js'
+import { imageInputKinds } from './image-input.js'
+import { inputKind } from './input.js'
 import { instanceNormalizationKind } from './instance-normalization.js'
 import { type Layer, type LayerKind, parameterProperties, storedValues } from './layer.js'
+import { maxPoolingKinds } from './max-pooling.js'
 import { shown } from './property.js'
 import { reluKind } from './relu.js'
+import { sequenceInputKind } from './sequence-input.js'
+import { softmaxKind } from './softmax.js'
 
 // Layers as plain data. All kinds are listed here, so that a file can name any of them.
 
 const kinds: ReadonlyMap<string, LayerKind> = new Map(
-  [instanceNormalizationKind, reluKind].map((kind) => [kind.className, kind]),
+  [
+    ...imageInputKinds,
+    featureInputKind,
+    sequenceInputKind,
+    inputKind,
+    ...convolutionKinds,
+    instanceNormalizationKind,
+    reluKind,
+    ...maxPoolingKinds,
+    fullyConnectedKind,
+    softmaxKind,
+  ].map((kind) => [kind.className, kind]),
 )
 
 /** A layer without its parameters, as JSON holds it. */
@@ -37,6 +56,7 @@ export function layerToJSON(layer: Layer): LayerJSON {
 }
 
 function encode(value: unknown, layer: Layer, name: string): JSONValue {
+  if (value === undefined) return null
   if (typeof value === 'string' || typeof value === 'boolean') return value
   // JSON has no words for NaN and the infinities.
   if (typeof value === 'number') return Number.isFinite(value) ? value : { number: String(value) }
@@ -84,8 +104,15 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isdlarray(value)
 }
 
-function decode(value: unknown, wrong: (got: string) => OptionError): unknown {
-  if (Array.isArray(value)) return value.map((entry) => decode(entry, wrong))
+/** Lists inside lists that a property may have: the two rows of a padding. */
+const DEEPEST = 2
+
+function decode(value: unknown, wrong: (got: string) => OptionError, depth = 0): unknown {
+  if (value === null) return undefined
+  if (Array.isArray(value)) {
+    if (depth === DEEPEST) throw wrong('lists nested too deeply')
+    return value.map((entry) => decode(entry, wrong, depth + 1))
+  }
   if (!isRecord(value)) return value
   if (value.number === 'NaN' || value.number === 'Infinity' || value.number === '-Infinity') return Number(value.number)
   const { size, type, values } = value

@@ -189,18 +189,33 @@ export function defineLayer<L extends Layer>(definition: LayerDefinition<L>): La
       const read = readArguments(call, given, positional, options)
       const values: Record<string, unknown> = {}
       for (const { name, check, default: value, access } of stored)
-        values[name] = access !== 'derived' && name in read ? check(read[name], { call, name }) : value
+        values[name] = access !== 'derived' && name in read ? frozen(check(read[name], { call, name })) : frozen(value)
       for (const { name, apply } of definition.arguments ?? [])
-        if (name in read) Object.assign(values, apply(read[name], values, { call, name }))
+        if (name in read) Object.assign(values, frozen(apply(read[name], values, { call, name })))
       return make(values, call)
     },
     restore(given, call) {
       const values: Record<string, unknown> = {}
+      for (const name of positional.names.slice(0, positional.required))
+        if (given[name] === undefined)
+          throw new OptionError({
+            call,
+            expects: `a value for ${name}`,
+            got: 'none',
+            remedy: 'The file may be damaged, or written by another version.',
+          })
       for (const { name, check, default: value } of stored)
-        values[name] = name in given ? check(given[name], { call, name }) : value
+        values[name] = name in given ? frozen(check(given[name], { call, name })) : frozen(value)
       return make(values, call)
     },
   }
+}
+
+/** Lists are handed out as they are kept. */
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || isArrayValue(value)) return value
+  for (const entry of Object.values(value)) if (Array.isArray(entry)) frozen(entry)
+  return Array.isArray(value) ? Object.freeze(value) : value
 }
 
 const inspect = Symbol.for('nodejs.util.inspect.custom')
@@ -222,7 +237,7 @@ function layerPrototype(
         set(this, value)
       },
     })
-  for (const property of stored)
+  for (const property of stored.filter(({ hidden }) => !hidden))
     accessor(
       property.name,
       (layer) => interiorOf(layer).values[property.name],
@@ -287,7 +302,7 @@ function assign(layer: Layer, property: PropertyDefinition, value: unknown): voi
  */
 export function properties(layer: Layer): Record<string, unknown> {
   const { kind, values } = interiorOf(layer)
-  const own = Object.fromEntries(kind.stored.map(({ name }) => [name, values[name]]))
+  const own = Object.fromEntries(kind.stored.filter(({ hidden }) => !hidden).map(({ name }) => [name, values[name]]))
   const { numInputs, inputNames, numOutputs, outputNames } = layer
   return { ...own, numInputs, inputNames, numOutputs, outputNames }
 }
@@ -357,6 +372,11 @@ export function storedValues(layer: Layer): Record<string, unknown> {
 export function parameterProperties(layer: Layer): string[] {
   const { kind } = interiorOf(layer)
   return [...(kind.learnables ?? []), ...(kind.state ?? [])].map(({ property }) => property)
+}
+
+/** @internal The value of a property, hidden ones included. */
+export function storedValue(layer: Layer, name: string): unknown {
+  return interiorOf(layer).values[name]
 }
 
 /** @internal Replaces values without the checks of assignment: for sizes and statistics found in the data. */

@@ -29,6 +29,8 @@ export interface PropertyDefinition {
    * follows from other arguments or from the input.
    */
   readonly access: 'settable' | 'fixed' | 'derived'
+  /** True for what users do not see. */
+  readonly hidden?: boolean
 }
 
 /** An argument that is not a property itself but decides some: `padding`. */
