@@ -3,7 +3,7 @@
 // copying every patch would cost more than the arithmetic: here a band of lines of the image is copied once, with its
 // zeros around it, and every tap reads it at its own offset.
 import { scratch } from './scratch';
-import { copyFloats, zeroFloats } from './tile';
+import { copyLine, zeroFloats } from './tile';
 
 /** Most taps of a run of channels that is summed in registers: the offsets of so many are kept. */
 const MOST_TAPS: i32 = 4096;
@@ -199,16 +199,6 @@ function finish(sums: usize, bias: f32, y: usize, stride: usize, count: i32, fir
     y += stride;
     sums += 4;
   }
-}
-
-/** Copies `count` floats of a line of the image from coordinate h on, zeros where there is no image. */
-@inline
-function copyLine(to: usize, line: usize, h: i32, height: i32, count: i32): void {
-  const lo = min(max(-h, 0), count);
-  const hi = max(min(height - h, count), lo);
-  zeroFloats(to, lo);
-  if (hi > lo) copyFloats(to + (lo << 2), line + ((h + lo) << 2), hi - lo);
-  zeroFloats(to + (hi << 2), count - hi);
 }
 
 /**

@@ -130,6 +130,16 @@ export function zeroFloats(to: usize, count: i32): void {
   }
 }
 
+/** Copies `count` floats of a line of the image from coordinate h on, zeros where there is no image. */
+@inline
+export function copyLine(to: usize, line: usize, h: i32, height: i32, count: i32): void {
+  const lo = min(max(-h, 0), count);
+  const hi = max(min(height - h, count), lo);
+  zeroFloats(to, lo);
+  if (hi > lo) copyFloats(to + (lo << 2), line + ((h + lo) << 2), hi - lo);
+  zeroFloats(to + (hi << 2), count - hi);
+}
+
 /** Writes the 4 x 4 block whose columns start at a, b, c, d (4 floats each) transposed: rows `line` bytes apart. */
 @inline
 export function transpose4(a: usize, b: usize, c: usize, d: usize, to: usize, line: usize): void {

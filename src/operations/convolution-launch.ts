@@ -1,5 +1,7 @@
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import { type ConvolutionGeometry, product, type Triple } from './convolution-geometry.js'
+import type { Addresses, ImplicitProduct } from './implicit-product.js'
+import { launchWinograd, winogradApplies } from './winograd-launch.js'
 
 // Launches the kernels of kernels/convolution.ts. How the work is cut depends on sizes alone.
 
@@ -10,19 +12,12 @@ const GRADIENT_K = 192
 const GRADIENT_FILTERS = 128
 const MOST_FILTERS = 512
 /** Up to so many filters per group patches are read in place: copying them would cost more than it saves. */
-const FEW_FILTERS = 4
+const FEW_FILTERS = 32
 /** What the working memory of a thread holds for kernels/convolution-direct.ts. */
 const MOST_OFFSETS = 4096
 const MOST_BAND = 3 * 2 ** 17
 /** Work items that keep the threads of any usual machine busy. */
 const ENOUGH_ITEMS = 32
-
-interface Addresses {
-  readonly X: number
-  readonly weights: number
-  readonly bias: number
-  readonly Y: number
-}
 
 /** A convolution with a window of one element that moves by one is one over a line. */
 function flattened(g: ConvolutionGeometry): ConvolutionGeometry {
@@ -147,36 +142,15 @@ function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b)
 }
 
-/** One product of implicit matrices, as kernels/convolution.ts describes it. */
-interface ImplicitProduct {
-  readonly observations: number
-  readonly groups: number
-  readonly channels: number
-  readonly filters: number
-  readonly source: Triple
-  readonly positions: Triple
-  readonly taps: Triple
-  readonly step: Triple
-  readonly spacing: Triple
-  readonly offset: Triple
-  /** Element of Y of the first position, elements between positions, elements per channel. */
-  readonly first: number
-  readonly strides: Triple
-  readonly plane: number
-  readonly weights: {
-    readonly first: number
-    readonly strides: Triple
-    readonly channel: number
-    readonly filter: number
-    readonly group: number
-  }
-}
-
 function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): void {
   const panels = Math.ceil(p.filters / 4)
   const k = product(p.taps) * p.channels
   const positionBlocks = Math.ceil((product(p.positions) * p.observations) / BLOCK_POSITIONS)
   if (positionBlocks === 0 || panels === 0 || p.groups === 0) return
+  if (winogradApplies(p)) {
+    launchWinograd(wasm, at, p)
+    return
+  }
   const direct = directCut(p)
   wasm.withTemporary(Math.max(16 * k * panels * p.groups, 16), (packed) => {
     wasm.launch(
@@ -237,7 +211,8 @@ function directCut(p: ImplicitProduct): { lines: number; runChannels: number } |
   if (p.filters > FEW_FILTERS || p.step[0] !== 1 || taps < 2 || p.channels === 0) return undefined
   const tile = p.filters <= 2 ? 16 : p.filters === 3 ? 12 : 8
   const padded = tile * Math.ceil(height / tile)
-  if (height < 0.4 * padded) return undefined
+  // With few filters even half-used tiles are faster; otherwise copying is, unless next to nothing is wasted.
+  if (height < (p.filters <= 4 ? 0.4 : 0.95) * padded) return undefined
   const runChannels = Math.max(1, Math.min(p.channels, Math.floor(256 / taps)))
   const lineFloats = runChannels * p.taps[2] * (48 * Math.ceil(height / 48) + (p.taps[0] - 1) * Math.abs(p.spacing[0]))
   const reach = (p.taps[1] - 1) * Math.abs(p.spacing[1]) + 1

@@ -4,7 +4,7 @@ import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { createWasmBackend } from '../../src/backends/wasm/backend.js'
 import { times } from '../../src/operations/arithmetic.js'
-import { convolutionGeometry } from '../../src/operations/convolution-geometry.js'
+import { type ConvolutionGeometry, convolutionGeometry } from '../../src/operations/convolution-geometry.js'
 import {
   launchBiasGradient,
   launchConvolve,
@@ -113,6 +113,48 @@ describe('convolution kernels', () => {
   const two = createWasmBackend({ threads: 2, maximumBytes: 2 ** 28 })
   afterAll(() => Promise.all([one.dispose(), two.dispose()]))
 
+  function compare(g: ConvolutionGeometry) {
+    const numberOf = (values: readonly number[]) => values.reduce((a, b) => a * b, 1)
+    const counts = {
+      X: numberOf(g.image) * g.channels * g.groups * g.observations,
+      Y: numberOf(g.output) * g.filters * g.groups * g.observations,
+      weights: numberOf(g.taps) * g.channels * g.filters * g.groups,
+      bias: g.filters * g.groups,
+    }
+    const values = (count: number) => Float64Array.from({ length: count }, () => Math.fround(2 * random() - 1))
+    const [X, dY, W, bias] = [values(counts.X), values(counts.Y), values(counts.weights), values(counts.bias)]
+    const results = [one, two].map((wasm) => {
+      const put = (data: Float64Array) => {
+        const storage = wasm.allocate(data.length, 'float32').retain()
+        storage.view().set(data)
+        return storage
+      }
+      const make = (count: number) => put(new Float64Array(count).fill(Number.NaN))
+      const [x, dy, w, b] = [put(X), put(dY), put(W), put(bias)]
+      const [y, dx, dw, db] = [make(counts.Y), make(counts.X), make(counts.weights), make(counts.bias)]
+      const at = (storage: typeof x) => wasm.pointer(storage)
+      launchConvolve(wasm, g, { X: at(x), weights: at(w), bias: at(b), Y: at(y) })
+      launchConvolveTransposed(wasm, g, { X: at(dy), weights: at(w), bias: 0, Y: at(dx) })
+      launchFilterGradient(wasm, g, { X: at(x), dY: at(dy), dWeights: at(dw) })
+      launchBiasGradient(wasm, { dY: at(dy), gradient: at(db) }, numberOf(g.output), counts.bias, g.observations)
+      const read = [y, dx, dw, db].map((storage) => Float32Array.from(storage.view()))
+      for (const storage of [x, dy, w, b, y, dx, dw, db]) storage.release()
+      return read
+    })
+    const [Y, dX, dW] = [new Float64Array(counts.Y), new Float64Array(counts.X), new Float64Array(counts.weights)]
+    referenceConvolve(g, X, W, bias, Y)
+    referenceConvolveTransposed(g, dY, W, undefined, dX)
+    referenceFilterGradient(g, X, dY, dW)
+    const what = JSON.stringify(g)
+    const [first, second] = results as [Float32Array[], Float32Array[]]
+    expectClose(first[0]!, Y, SINGLE, `Y ${what}`)
+    expectClose(first[1]!, dX, SINGLE, `dX ${what}`)
+    expectClose(first[2]!, dW, SINGLE, `dW ${what}`)
+    first.forEach((array, i) => {
+      expect(Buffer.from(array.buffer).equals(Buffer.from(second[i]!.buffer)), `bits of ${i}, ${what}`).toBe(true)
+    })
+  }
+
   it('agree with the reference, and are the same bits for one and two threads', async () => {
     await two.ready()
     let checked = 0
@@ -132,47 +174,23 @@ describe('convolution kernels', () => {
       if (extents.some((n, d) => n + windows.padding[0]![d]! + windows.padding[1]![d]! < reach[d]!)) continue
       checked++
       const g = convolutionGeometry(image, weights, windows, 'test')
-      const numberOf = (values: readonly number[]) => values.reduce((a, b) => a * b, 1)
-      const counts = {
-        X: numberOf(g.image) * g.channels * g.groups * g.observations,
-        Y: numberOf(g.output) * g.filters * g.groups * g.observations,
-        weights: numberOf(g.taps) * g.channels * g.filters * g.groups,
-        bias: g.filters * g.groups,
-      }
-      const values = (count: number) => Float64Array.from({ length: count }, () => Math.fround(2 * random() - 1))
-      const [X, dY, W, bias] = [values(counts.X), values(counts.Y), values(counts.weights), values(counts.bias)]
-      const results = [one, two].map((wasm) => {
-        const put = (data: Float64Array) => {
-          const storage = wasm.allocate(data.length, 'float32').retain()
-          storage.view().set(data)
-          return storage
-        }
-        const make = (count: number) => put(new Float64Array(count).fill(Number.NaN))
-        const [x, dy, w, b] = [put(X), put(dY), put(W), put(bias)]
-        const [y, dx, dw, db] = [make(counts.Y), make(counts.X), make(counts.weights), make(counts.bias)]
-        const at = (storage: typeof x) => wasm.pointer(storage)
-        launchConvolve(wasm, g, { X: at(x), weights: at(w), bias: at(b), Y: at(y) })
-        launchConvolveTransposed(wasm, g, { X: at(dy), weights: at(w), bias: 0, Y: at(dx) })
-        launchFilterGradient(wasm, g, { X: at(x), dY: at(dy), dWeights: at(dw) })
-        launchBiasGradient(wasm, { dY: at(dy), gradient: at(db) }, numberOf(g.output), counts.bias, g.observations)
-        const read = [y, dx, dw, db].map((storage) => Float32Array.from(storage.view()))
-        for (const storage of [x, dy, w, b, y, dx, dw, db]) storage.release()
-        return read
-      })
-      const [Y, dX, dW] = [new Float64Array(counts.Y), new Float64Array(counts.X), new Float64Array(counts.weights)]
-      referenceConvolve(g, X, W, bias, Y)
-      referenceConvolveTransposed(g, dY, W, undefined, dX)
-      referenceFilterGradient(g, X, dY, dW)
-      const what = JSON.stringify(g)
-      const [first, second] = results as [Float32Array[], Float32Array[]]
-      expectClose(first[0]!, Y, SINGLE, `Y ${what}`)
-      expectClose(first[1]!, dX, SINGLE, `dX ${what}`)
-      expectClose(first[2]!, dW, SINGLE, `dW ${what}`)
-      first.forEach((array, i) => {
-        expect(Buffer.from(array.buffer).equals(Buffer.from(second[i]!.buffer)), `bits of ${i}, ${what}`).toBe(true)
-      })
+      compare(g)
     }
     expect(checked).toBeGreaterThan(60)
     expect(two.info().threads).toBe(2)
+  })
+
+  // Sizes for which 3 by 3 filters go through their transforms, tiles cut at every edge.
+  it.each([
+    { extents: [16, 8], channels: 16, filters: 16, groups: 1, observations: 1, padding: 1 },
+    { extents: [30, 13], channels: 17, filters: 18, groups: 1, observations: 2, padding: 1 },
+    { extents: [18, 7], channels: 8, filters: 33, groups: 2, observations: 3, padding: 0 },
+    { extents: [14, 14], channels: 40, filters: 21, groups: 1, observations: 5, padding: 2 },
+    { extents: [29, 40], channels: 300, filters: 8, groups: 1, observations: 1, padding: 1 },
+  ])('with 3 by 3 filters: %j', async ({ extents, channels, filters, groups, observations, padding }) => {
+    await two.ready()
+    const weights = { filter: [3, 3], inner: channels, outer: filters, groups }
+    const windows = { stride: 1, dilationFactor: 1, padding }
+    compare(convolutionGeometry({ extents, channels: channels * groups, observations }, weights, windows, 'test'))
   })
 })

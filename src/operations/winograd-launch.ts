@@ -1,0 +1,119 @@
+import type { WasmBackend } from '../backends/wasm/backend.js'
+import type { Addresses, ImplicitProduct } from './implicit-product.js'
+
+// Launches the kernels of kernels/winograd.ts: 3 by 3 filters with a quarter of the multiplications.
+
+const POINTS = 36
+const BLOCK_GROUPS = 24
+/** Bytes of one of the 36 points of a block, in one channel. */
+const POINT_BYTES = 4 * 96
+/** Transformed images and products are made for as many blocks at a time as this holds, so that they stay in the cache. */
+const MOST_BYTES = 2 ** 24
+/** Below so many products of channels and filters the transforms cost more than they save. */
+const FEW_PRODUCTS = 256
+const FEW_CHANNELS = 8
+/** Least share of the computed positions that must be wanted: tiles are 16 by 4. */
+const LEAST_USE = 0.55
+
+/** Whether the product is a convolution with 3 by 3 neighbouring taps that is worth transforming. */
+export function winogradApplies(p: ImplicitProduct): boolean {
+  const [height, width, depth] = p.positions
+  const planar = p.taps[2] === 1 && depth === 1 && p.source[2] === 1 && p.offset[2] === 0
+  const neighbours = p.taps[0] === 3 && p.taps[1] === 3 && Math.abs(p.spacing[0]) === 1 && Math.abs(p.spacing[1]) === 1
+  const dense = p.step[0] === 1 && p.step[1] === 1 && p.strides[0] === 1
+  const many = p.channels * p.filters >= FEW_PRODUCTS && p.channels >= FEW_CHANNELS && p.filters >= FEW_CHANNELS
+  const used = (height * width) / (16 * Math.ceil(height / 16) * 4 * Math.ceil(width / 4))
+  return planar && neighbours && dense && many && used >= LEAST_USE
+}
+
+export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): void {
+  const [height, width] = p.positions
+  const tilesH = Math.ceil(height / 16)
+  const tilesW = Math.ceil(width / 4)
+  const tileGroups = tilesH * tilesW * p.observations
+  const blocks = Math.ceil(tileGroups / BLOCK_GROUPS)
+  const panels = Math.ceil(p.filters / 4)
+  const imageBytes = POINTS * POINT_BYTES * p.channels * p.groups
+  const productBytes = POINTS * POINT_BYTES * 4 * panels * p.groups
+  const filterBytes = POINTS * 16 * panels * p.channels * p.groups
+  const together = Math.max(1, Math.min(blocks, Math.floor(MOST_BYTES / (imageBytes + productBytes))))
+  // A filter that is read backwards is a turned filter read forwards.
+  const turnedH = p.spacing[0] < 0
+  const turnedW = p.spacing[1] < 0
+  const { weights } = p
+  wasm.withTemporary(filterBytes + together * (imageBytes + productBytes), (filters) => {
+    const image = filters + filterBytes
+    const products = image + together * imageBytes
+    wasm.launch(
+      'winogradFilters',
+      {
+        weights: at.weights,
+        transformed: filters,
+        filters: p.filters,
+        channels: p.channels,
+        groups: p.groups,
+        first: weights.first + (turnedH ? 2 * weights.strides[0] : 0) + (turnedW ? 2 * weights.strides[1] : 0),
+        strideH: turnedH ? -weights.strides[0] : weights.strides[0],
+        strideW: turnedW ? -weights.strides[1] : weights.strides[1],
+        strideChannel: weights.channel,
+        strideFilter: weights.filter,
+        strideGroup: weights.group,
+      },
+      { items: panels * p.groups, grain: Math.max(1, Math.ceil(64 / p.channels)) },
+    )
+    for (let firstBlock = 0; firstBlock < blocks; firstBlock += together) {
+      const here = Math.min(together, blocks - firstBlock)
+      wasm.launch(
+        'winogradImage',
+        {
+          x: at.X,
+          transformed: image,
+          observations: p.observations,
+          planes: p.channels * p.groups,
+          channels: p.channels,
+          height: p.source[0],
+          width: p.source[1],
+          tilesH,
+          tilesW,
+          offsetH: p.offset[0] - (turnedH ? 2 : 0),
+          offsetW: p.offset[1] - (turnedW ? 2 : 0),
+          firstBlock,
+        },
+        { items: here * p.channels * p.groups },
+      )
+      wasm.launch(
+        'winogradProduct',
+        {
+          image,
+          filters,
+          products,
+          channels: p.channels,
+          numFilters: p.filters,
+          groups: p.groups,
+          tiles: 4 * Math.min(here * BLOCK_GROUPS, tileGroups - firstBlock * BLOCK_GROUPS),
+        },
+        { items: here * POINTS * p.groups },
+      )
+      wasm.launch(
+        'winogradOutput',
+        {
+          products,
+          bias: at.bias,
+          y: at.Y,
+          observations: p.observations,
+          planes: p.filters * p.groups,
+          filters: p.filters,
+          height,
+          width,
+          tilesH,
+          tilesW,
+          firstY: p.first,
+          strideWY: p.strides[1],
+          planeY: p.plane,
+          firstBlock,
+        },
+        { items: here * p.filters * p.groups },
+      )
+    }
+  })
+}
