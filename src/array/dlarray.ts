@@ -1,4 +1,4 @@
-import { MemoryError } from '../errors.js'
+import { DimensionError, MemoryError } from '../errors.js'
 import { displayArray } from './display.js'
 import { describe, numel } from './format.js'
 import type { Storage } from './storage.js'
@@ -27,9 +27,17 @@ export interface Trace {
 /** One array's share in a storage. Letting go twice is letting go once, whoever does it: a scope, a caller, the collector. */
 export class Hold {
   #storage: Storage | undefined
+  /** The stack at its making, while `trackCreation` is on. */
+  readonly stack: string | undefined
 
-  constructor(storage: Storage) {
+  constructor(
+    storage: Storage,
+    /** What the array is, for reports. */
+    readonly info: ArrayInfo,
+  ) {
     this.#storage = storage.retain()
+    this.stack = tracksCreation ? new Error('array').stack : undefined
+    live.add(this)
   }
 
   get storage(): Storage | undefined {
@@ -38,9 +46,25 @@ export class Hold {
 
   release(): void {
     const storage = this.#storage
+    if (!storage) return
     this.#storage = undefined
-    storage?.release()
+    live.delete(this)
+    storage.release()
   }
+}
+
+/** Every hold that has not let go. A hold does not refer to its array, so unreachable arrays are still collected. */
+const live = new Set<Hold>()
+
+export function liveHolds(): ReadonlySet<Hold> {
+  return live
+}
+
+let tracksCreation = false
+
+/** Whether arrays made from now on remember the line that made them, for `memory()` and the error of a full heap. Slow. */
+export function trackCreation(isOn: boolean): void {
+  tracksCreation = isOn
 }
 
 /**
@@ -65,7 +89,7 @@ export class DlArray<F extends string = string> {
 
   /** @internal Arrays are made by `makeArray`, which registers their owner. */
   constructor(storage: Storage, size: readonly number[], dims: F, underlyingType: UnderlyingType) {
-    this.hold = new Hold(storage)
+    this.hold = new Hold(storage, { size, dims, type: underlyingType })
     this.size = size
     this.dims = dims
     this.underlyingType = underlyingType
@@ -86,20 +110,23 @@ export class DlArray<F extends string = string> {
     return this.underlyingType
   }
 
-  /** @internal The memory; throws a {@link MemoryError} when a scope has freed it. */
+  /** @internal The memory; throws a {@link MemoryError} when it has been freed. */
   get storage(): Storage {
     const storage = this.hold.storage
     if (!storage)
       throw new MemoryError({
         call: 'dlarray',
         expects: 'an array whose memory is still held',
-        got: `a ${describe(this)} array that was freed when its scope ended`,
-        remedy: 'Return the array from the function given to scope, dlfeval or the network to keep it.',
+        got: `an array of ${describe(this)} that was freed, by dispose() or at the end of the scope that made it`,
+        remedy: 'Return it from the function given to scope, dlfeval or the network, or keep(X) it.',
       })
     return storage
   }
 
-  /** A copy of the elements, column-major: a `Float64Array` for double, a `Float32Array` otherwise. */
+  /**
+   * A copy of the elements, column-major: a `Float64Array` for double, a `Float32Array` otherwise. Errors, here and in every
+   * other use of the elements: a {@link MemoryError} when the array has been freed.
+   */
   values(): Float32Array | Float64Array {
     const view = this.storage.view()
     // A copy in memory of its own: a view of the heap would change, and shared memory cannot be sent or decoded.
@@ -111,10 +138,15 @@ export class DlArray<F extends string = string> {
     return this.values()
   }
 
-  /** The only element of a scalar. Throws a {@link MemoryError} when freed, a RangeError when there is not exactly one element. */
+  /** The only element of a scalar. Errors: a {@link DimensionError} when there is not exactly one element. */
   item(): number {
     if (this.numel !== 1)
-      throw new RangeError(`item: expected an array with one element, but got ${describe(this)}. Use values().`)
+      throw new DimensionError({
+        call: 'item',
+        expects: 'an array with one element',
+        got: describe(this),
+        remedy: 'Use values() for all elements.',
+      })
     return this.storage.view()[0]!
   }
 
@@ -133,7 +165,7 @@ export class DlArray<F extends string = string> {
     return build(0, 0, 1)
   }
 
-  /** Frees the memory now instead of at the end of the scope. Other arrays that share it keep it. */
+  /** Frees the memory now instead of at the end of the scope; a second time does nothing. Arrays that share it keep it. */
   dispose(): void {
     this.hold.release()
   }

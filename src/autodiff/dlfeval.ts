@@ -1,16 +1,17 @@
 import type { DlArray } from '../array/dlarray.js'
 import { OptionError } from '../errors.js'
-import { arraysIn, type NoPromise, scope } from '../memory/scope.js'
+import { arraysIn, type NoPromise, scoped } from '../memory/scope.js'
 import { relabelOperation } from '../operations/relabel.js'
-import { replaceArrays } from './dlgradient.js'
-import { Tape } from './record.js'
+import { replaceArrays } from './containers.js'
+import { dropEndedTrace, liveTrace, type Tape, withRecording } from './record.js'
 
 /** Objects that hold arrays to be traced give a copy of themselves over the traced arrays: a network does. */
 export const tracedCopy = Symbol('dlnet.tracedCopy')
 
 /**
  * Evaluates `fn(...inputs)` with tracing on, so that `dlgradient` inside it can differentiate with respect to the inputs:
- * arrays, lists and records of arrays, and networks. What `fn` returns is no longer traced; everything else it made is freed.
+ * arrays, lists, records and maps of arrays, and networks. What `fn` returns is no longer traced; everything else it made
+ * is freed. Inside another `dlfeval` the trace is shared: what the inner call returns stays traced for the outer one.
  *
  * Errors: an {@link OptionError} when `fn` is not a function, a {@link MemoryError} when it returns a promise.
  * Source: MATLAB, `dlfeval`.
@@ -23,24 +24,21 @@ export function dlfeval<A extends readonly unknown[], T>(fn: (...inputs: A) => T
       got: typeof fn,
       remedy: 'Call dlfeval((x) => ..., x).',
     })
-  const tape = new Tape()
-  try {
-    return scope(() => {
-      const traced = inputs.map((input) => trace(input, tape)) as unknown as A
-      const result = fn(...traced)
-      // What is returned lives on without its trace, which ends here.
-      for (const array of arraysIn(result)) array.trace = undefined
-      return result as never
-    }) as T
-  } finally {
-    tape.close()
-  }
+  const result = scoped<T>(() =>
+    withRecording((tape) => {
+      const traced = inputs.map((input) => trace(input, tape)) as readonly unknown[] as A
+      return fn(...traced)
+    }),
+  )
+  for (const array of arraysIn(result)) dropEndedTrace(array)
+  return result
 }
 
 function trace(value: unknown, tape: Tape): unknown {
   const leaf = (array: DlArray) => {
     const copy = relabelOperation.run({ X: array }, { size: array.size, dims: array.dims })
-    copy.trace = tape.input(copy)
+    // An array traced by a dlfeval around this one keeps its past, so that the outer call can differentiate through it.
+    copy.trace = liveTrace(copy) ?? tape.input(copy)
     return copy
   }
   if (typeof value === 'object' && value !== null && tracedCopy in value && typeof value[tracedCopy] === 'function')

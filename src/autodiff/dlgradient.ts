@@ -1,13 +1,15 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
-import { DimensionError, GradientError } from '../errors.js'
+import { DimensionError, GradientError, OptionError } from '../errors.js'
 import { makeArray, scope } from '../memory/scope.js'
 import { plusOperation } from '../operations/arithmetic.js'
 import { scalar } from '../operations/call.js'
+import { castOperation } from '../operations/cast.js'
 import { allocate } from '../operations/operation.js'
 import { relabelOperation } from '../operations/relabel.js'
 import { sameSize, sumTo } from '../operations/sum.js'
-import { isRecordingPaused, liveTrace, save, type TraceEntry, type TraceNode, withoutRecording } from './record.js'
+import { isContainer, replaceArrays } from './containers.js'
+import { isRecording, liveTrace, save, type TraceEntry, type TraceNode, withoutRecording } from './record.js'
 
 export interface GradientOptions {
   /** Record the backward pass too, so that the gradients can be differentiated again. Default false. */
@@ -27,6 +29,7 @@ export interface GradientOptions {
  * second call without `retainData`. Source: MATLAB, `dlgradient`.
  */
 export function dlgradient<T>(loss: DlArray, variables: T, options: GradientOptions = {}): T {
+  checkOptions(options)
   const { enableHigherDerivatives = false, retainData = enableHigherDerivatives } = options
   const start = checkLoss(loss)
   const targets: TraceEntry[] = []
@@ -37,6 +40,21 @@ export function dlgradient<T>(loss: DlArray, variables: T, options: GradientOpti
   return replaceArrays(variables, () => gradients[next++]!) as T
 }
 
+function checkOptions(options: GradientOptions): void {
+  for (const [key, value] of Object.entries(options)) {
+    const isKnown = key === 'enableHigherDerivatives' || key === 'retainData'
+    if (!isKnown || (value !== undefined && typeof value !== 'boolean'))
+      throw new OptionError({
+        call: 'dlgradient',
+        expects: isKnown ? `${key} to be true or false` : 'the options enableHigherDerivatives and retainData',
+        got: isKnown ? JSON.stringify(value) : `'${key}'`,
+        remedy: isKnown
+          ? 'Leave it out for the default.'
+          : 'Give several variables as a list: dlgradient(loss, [A, B]).',
+      })
+  }
+}
+
 function checkLoss(loss: DlArray): TraceEntry {
   if (!isdlarray(loss) || loss.numel !== 1)
     throw new GradientError({
@@ -45,7 +63,7 @@ function checkLoss(loss: DlArray): TraceEntry {
       got: isdlarray(loss) ? `a non-scalar, ${describe(loss)}` : typeof loss,
       remedy: "Reduce it first, for instance with sum(Y, 'all').",
     })
-  const entry = isRecordingPaused() ? undefined : liveTrace(loss)
+  const entry = liveTrace(loss)
   if (!entry)
     throw new GradientError({
       call: 'dlgradient',
@@ -58,6 +76,13 @@ function checkLoss(loss: DlArray): TraceEntry {
 }
 
 function collect(variables: unknown, targets: TraceEntry[]): void {
+  if (!isContainer(variables))
+    throw new GradientError({
+      call: 'dlgradient',
+      expects: 'an array, or a list, record or map of arrays, to differentiate with respect to',
+      got: variables === null ? 'null' : typeof variables === 'object' ? className(variables) : typeof variables,
+      remedy: 'Pass the argument your function receives from dlfeval; of a network, its learnables.',
+    })
   replaceArrays(variables, (array) => {
     const entry = liveTrace(array)
     if (!entry)
@@ -72,16 +97,8 @@ function collect(variables: unknown, targets: TraceEntry[]): void {
   })
 }
 
-/** A copy of a container in which every array is replaced; anything else stays. */
-export function replaceArrays(value: unknown, replace: (array: DlArray) => DlArray): unknown {
-  if (isdlarray(value)) return replace(value)
-  if (Array.isArray(value)) return value.map((item) => replaceArrays(item, replace))
-  if (typeof value === 'object' && value !== null) {
-    const prototype = Object.getPrototypeOf(value)
-    if (prototype === Object.prototype || prototype === null)
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replaceArrays(item, replace)]))
-  }
-  return value
+function className(value: object): string {
+  return `an object of class ${value.constructor?.name ?? 'unknown'}`
 }
 
 /** The one backward loop: it alone adds gradients up, undoes expansion and checks sizes. */
@@ -104,7 +121,7 @@ function backward(loss: DlArray, start: TraceEntry, targets: readonly TraceEntry
   try {
     scope(() => {
       if (wanted.has(start.node))
-        add(start, relabelOperation.run({ X: scalar(1, loss.underlyingType) }, { size: loss.size, dims: loss.dims }))
+        add(start, relabelOperation.run({ X: scalar(1, gradientType(loss)) }, { size: loss.size, dims: loss.dims }))
     })
     for (const node of nodes) {
       const gradients = pending.get(node)
@@ -135,7 +152,7 @@ function backward(loss: DlArray, start: TraceEntry, targets: readonly TraceEntry
       const gradient = pending.get(node)?.[output]
       const result = gradient ? makeArray(gradient.storage, info.size, info.dims, gradient.underlyingType) : zeros(info)
       // A gradient that depends on nothing traced still can be differentiated: to zeros.
-      if (!isRecordingPaused()) result.trace = gradient?.trace ?? start.node.tape.input(result)
+      if (isRecording()) result.trace = gradient?.trace ?? start.node.tape.input(result)
       return result
     })
   } finally {
@@ -166,11 +183,10 @@ function leadingTo(nodes: readonly TraceNode[], targets: ReadonlySet<TraceNode>)
   return wanted
 }
 
-/** The gradient with its input's size and labels, expansion undone. */
+/** The gradient with its input's size, labels and class: expansion undone. */
 function fitted(gradient: DlArray, node: TraceNode, input: number): DlArray {
   const info = node.inputInfos[input]!
-  if (gradient.dims === info.dims && sameSize(gradient.size, info.size)) return gradient
-  const result = sumTo(gradient, info)
+  const result = gradient.dims === info.dims && sameSize(gradient.size, info.size) ? gradient : sumTo(gradient, info)
   if (!sameSize(result.size, info.size))
     throw new DimensionError({
       call: 'dlgradient',
@@ -178,11 +194,18 @@ function fitted(gradient: DlArray, node: TraceNode, input: number): DlArray {
       got: describe(gradient),
       remedy: 'This is a mistake in the gradient rule of that operation.',
     })
-  return result
+  const type = gradientType(info)
+  return result.underlyingType === type ? result : castOperation.run({ X: result }, { type })
+}
+
+/** The class of the gradient with respect to an array: its own; single for a logical one. */
+function gradientType({ type }: ArrayInfo): 'single' | 'double' {
+  return type === 'double' ? 'double' : 'single'
 }
 
 function zeros(info: ArrayInfo): DlArray {
-  const storage = allocate(info)
+  const type = gradientType(info)
+  const storage = allocate({ size: info.size, type })
   storage.view().fill(0)
-  return makeArray(storage, info.size, info.dims, info.type)
+  return makeArray(storage, info.size, info.dims, type)
 }

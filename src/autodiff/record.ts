@@ -21,21 +21,19 @@ export class TraceNode {
     /** Increases along the tape: inputs of a node have smaller numbers. */
     readonly order: number,
     readonly operation: string,
-    readonly inputs: readonly (TraceEntry | undefined)[],
+    public inputs: readonly (TraceEntry | undefined)[],
     readonly inputNames: readonly string[],
     readonly inputInfos: readonly (ArrayInfo | undefined)[],
     readonly outputInfos: readonly ArrayInfo[],
     private rule: NodeRule | undefined,
     private saved: readonly DlArray[],
+    /** True for what `dlfeval` was given: nothing came before it. */
+    readonly isInput: boolean,
   ) {}
 
   /** False once the arrays it saved are given back. */
   get usable(): boolean {
-    return this.rule !== undefined || this.inputs.length === 0
-  }
-
-  get isInput(): boolean {
-    return this.inputs.length === 0
+    return this.rule !== undefined || this.isInput
   }
 
   differentiate(gradients: readonly (DlArray | undefined)[], wanted: readonly boolean[]): (DlArray | undefined)[] {
@@ -44,20 +42,20 @@ export class TraceNode {
 
   /** Gives back the arrays the backward pass would have read. */
   release(): void {
-    if (this.isInput) return
     for (const array of this.saved) array.dispose()
     this.saved = []
     this.rule = undefined
   }
 }
 
-/** One `dlfeval` call's record. */
+/** The record of one `dlfeval` call and of those inside it. */
 export class Tape {
-  open = true
+  /** True once the `dlfeval` that made it has returned. */
+  isClosed = false
   private readonly nodes: TraceNode[] = []
 
-  input(array: DlArray): TraceEntry {
-    const node = new TraceNode(this, this.nodes.length, 'dlfeval', [], [], [], [array], undefined, [])
+  input(array: ArrayInfo): TraceEntry {
+    const node = new TraceNode(this, this.nodes.length, 'dlfeval', [], [], [], [infoOf(array)], undefined, [], true)
     this.nodes.push(node)
     return { node, output: 0 }
   }
@@ -76,10 +74,11 @@ export class Tape {
       operation,
       inputs.map((array) => array && liveTrace(array)),
       inputNames,
-      inputs.map((array) => array && { size: array.size, dims: array.dims, type: array.underlyingType }),
-      outputs.map((array) => ({ size: array.size, dims: array.dims, type: array.underlyingType })),
+      inputs.map((array) => array && infoOf(array)),
+      outputs.map(infoOf),
       rule,
       saved,
+      false,
     )
     this.nodes.push(node)
     outputs.forEach((array, output) => {
@@ -88,41 +87,62 @@ export class Tape {
     })
   }
 
+  /** Gives everything back. An array that outlives the call keeps its own node at most, not the chain behind it. */
   close(): void {
-    this.open = false
-    for (const node of this.nodes) node.release()
+    this.isClosed = true
+    for (const node of this.nodes) {
+      node.release()
+      node.inputs = []
+    }
+    this.nodes.length = 0
   }
 }
 
-let paused = 0
+/** The tape that operations are recorded on: that of the outermost `dlfeval`, or none while recording is switched off. */
+let current: Tape | undefined
 
-/** The trace of an array while its `dlfeval` is running. */
+/** The trace of an array on the tape in use. */
 export function liveTrace(array: DlArray): TraceEntry | undefined {
   const entry = array.trace as TraceEntry | undefined
-  return entry?.node.tape.open ? entry : undefined
+  return current && entry?.node.tape === current ? entry : undefined
+}
+
+/** Takes away the trace of an array whose `dlfeval` has returned. */
+export function dropEndedTrace(array: DlArray): void {
+  const entry = array.trace as TraceEntry | undefined
+  if (entry?.node.tape.isClosed) array.trace = undefined
 }
 
 /** The tape that an operation on these arrays is recorded on, if any. */
 export function tapeOf(inputs: readonly (DlArray | undefined)[]): Tape | undefined {
-  if (paused > 0) return undefined
-  for (const array of inputs) {
-    const tape = array && liveTrace(array)?.node.tape
-    if (tape) return tape
-  }
-  return undefined
+  return current && inputs.some((array) => array && liveTrace(array)) ? current : undefined
 }
 
-export function isRecordingPaused(): boolean {
-  return paused > 0
+export function isRecording(): boolean {
+  return current !== undefined
+}
+
+/** Runs `fn` with recording on a tape of its own, or on the one in use when there is one. */
+export function withRecording<T>(fn: (tape: Tape) => T): T {
+  if (current) return fn(current)
+  const tape = new Tape()
+  current = tape
+  try {
+    return fn(tape)
+  } finally {
+    current = undefined
+    tape.close()
+  }
 }
 
 /** Runs `fn` without recording. */
 export function withoutRecording<T>(fn: () => T): T {
-  paused++
+  const before = current
+  current = undefined
   try {
     return fn()
   } finally {
-    paused--
+    current = before
   }
 }
 
@@ -131,4 +151,8 @@ export function save(array: DlArray): DlArray {
   const saved = new DlArray(array.storage, array.size, array.dims, array.underlyingType)
   saved.trace = array.trace
   return saved
+}
+
+function infoOf({ size, dims, type }: ArrayInfo): ArrayInfo {
+  return { size, dims, type }
 }

@@ -1,17 +1,27 @@
 import type { BackendName, Storage } from '../array/storage.js'
 import { OptionError } from '../errors.js'
+import { largestArrays } from '../memory/live.js'
 import type { Backend, BackendInfo } from './backend.js'
 import { referenceBackend } from './reference/storage.js'
 import { createWasmBackend, type WasmBackend } from './wasm/backend.js'
 
 // Which backend runs kernels. `single` and `logical` arrays use the chosen one, `double` arrays always the reference.
 
+/** How many of the largest arrays the error of a full heap names. */
+const ARRAYS_IN_ERROR = 5
+
 let chosen: BackendName = 'wasm'
 let wasm: WasmBackend | undefined
 
 /** The WebAssembly backend, started when first used. Throws a {@link BackendError} where WebAssembly SIMD is missing. */
 export function wasmBackend(): WasmBackend {
-  wasm ??= createWasmBackend()
+  if (!wasm) {
+    wasm = createWasmBackend()
+    wasm.describeLargest = () =>
+      largestArrays(ARRAYS_IN_ERROR, (storage) => storage.backend === 'wasm')
+        .map(({ text }) => `  ${text}`)
+        .join('\n')
+  }
   return wasm
 }
 

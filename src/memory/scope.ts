@@ -8,7 +8,7 @@ import { MemoryError } from '../errors.js'
 
 class Scope {
   readonly arrays: DlArray[] = []
-  constructor(readonly outer: Scope | undefined) {}
+  constructor(public outer: Scope | undefined) {}
 }
 
 let innermost: Scope | undefined
@@ -57,36 +57,94 @@ export type NoPromise<T> =
  * Throws a {@link MemoryError} when `fn` returns a promise: its arrays would be freed while it runs.
  */
 export function scope<T>(fn: () => T & NoPromise<T>): T {
+  return scoped(fn)
+}
+
+/** {@link scope} for callers whose own types have excluded promises. */
+export function scoped<T>(fn: () => T): T {
   const opened = new Scope(innermost)
-  innermost = opened
-  let result: T
-  try {
-    result = fn()
-    if (isPromise(result))
-      throw new MemoryError({
-        call: 'scope',
-        expects: 'a function that returns when its work is done',
-        got: 'a function that returned a promise',
-        remedy: 'Arrays would be freed while it runs: compute inside, return the result, and await outside.',
-      })
-  } catch (error) {
-    innermost = opened.outer
-    close(opened, new Set())
-    throw error
-  }
-  innermost = opened.outer
+  const result = within(opened, 'scope', fn)
   close(opened, arraysIn(result))
   return result
 }
 
+/** Runs `fn` with a scope open; when it throws or returns a promise, everything made in it is freed. */
+function within<T>(opened: Scope, call: string, fn: () => T): T {
+  const before = innermost
+  const made = opened.arrays.length
+  innermost = opened
+  try {
+    const result = fn()
+    if (isPromise(result)) {
+      // The work goes on and will find its arrays freed: that error is told here, once.
+      result.then(undefined, () => undefined)
+      throw new MemoryError({
+        call,
+        expects: 'a function that returns when its work is done',
+        got: 'a function that returned a promise',
+        remedy:
+          'Arrays would be freed while it runs: compute inside, return the result, and await outside; or use openScope().',
+      })
+    }
+    return result
+  } catch (error) {
+    for (const array of opened.arrays.splice(made)) array.dispose()
+    throw error
+  } finally {
+    innermost = before
+  }
+}
+
 function close(scope: Scope, escaping: Set<DlArray>): void {
-  for (const array of scope.arrays) {
+  for (const array of scope.arrays.splice(0)) {
     if (escaping.has(array)) own(array)
     else array.dispose()
   }
 }
 
-function isPromise(value: unknown): boolean {
+/** A scope that lasts until it is closed, for work with `await` in it. Made by {@link openScope}. */
+export class OpenScope {
+  readonly #scope = new Scope(undefined)
+  #isClosed = false
+
+  /**
+   * Runs `fn`; every array made in it lives until this scope is closed. Nothing stays open between two calls, so other work
+   * may run while one awaits. Errors: a {@link MemoryError} when `fn` returns a promise, or after `close`.
+   */
+  run<T>(fn: () => T & NoPromise<T>): T {
+    if (this.#isClosed)
+      throw new MemoryError({
+        call: 'run',
+        expects: 'a scope that is open',
+        got: 'one that was closed',
+        remedy: 'Open another with openScope().',
+      })
+    this.#scope.outer = innermost
+    return within<T>(this.#scope, 'run', fn)
+  }
+
+  /** Frees every array made in `run`, except those that were kept. A second time does nothing. */
+  close(): void {
+    this.#isClosed = true
+    close(this.#scope, new Set())
+  }
+
+  declare [Symbol.dispose]: () => void
+  static {
+    // Not every browser knows the symbol yet; where it is missing nobody can write `using`.
+    if (Symbol.dispose)
+      OpenScope.prototype[Symbol.dispose] = function dispose(this: OpenScope) {
+        this.close()
+      }
+  }
+}
+
+/** Opens a scope for work with `await` in it: `using work = openScope()`, then `work.run(() => ...)` between the awaits. */
+export function openScope(): OpenScope {
+  return new OpenScope()
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 

@@ -13,6 +13,7 @@ import {
 import type { Elements } from '../array/storage.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
+import { cast } from './cast.js'
 import { allocate } from './operation.js'
 import { label, relabelOperation, stripdims } from './relabel.js'
 
@@ -70,6 +71,7 @@ export function dlarray<const F extends string>(
   options?: DlArrayOptions,
 ): DlArray<Canonical<F>>
 export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray {
+  while (rest.length > 0 && rest.at(-1) === undefined) rest.pop()
   const options = checkOptions(isPlainObject(rest.at(-1)) ? (rest.pop() as DlArrayOptions) : {})
   const size = Array.isArray(rest[0]) ? checkSize(rest.shift() as number[]) : undefined
   const format = rest.shift()
@@ -82,13 +84,23 @@ export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray
     })
   if (format !== undefined) checkFormat(format, 'dlarray')
   if (isdlarray(data)) return fromArray(data, size, format, options)
-  const made =
-    ArrayBuffer.isView(data) || size ? fromFlat(data as FlatData, size, options) : fromNested(data as Nested, options)
-  if (format === undefined) return build(made.elements, made.size, '', options)
-  return labelled(made.elements, made.size, format, options)
+  const isFlat = ArrayBuffer.isView(data) || size !== undefined
+  if (!isFlat && options.order !== undefined) throw orderIgnored('nested lists, which are read by index')
+  const made = isFlat ? fromFlat(data as FlatData, size, options.order) : fromNested(data as Nested)
+  const type = options.type ?? 'single'
+  return format ? labelled(made.elements, made.size, format, type) : build(made.elements, made.size, '', type)
 }
 
-function checkOptions(options: DlArrayOptions): Required<DlArrayOptions> & { typed: boolean } {
+function orderIgnored(got: string): OptionError {
+  return new OptionError({
+    call: 'dlarray',
+    expects: 'the option order only with flat elements and their size',
+    got: `it with ${got}`,
+    remedy: 'Leave it out.',
+  })
+}
+
+function checkOptions(options: DlArrayOptions): DlArrayOptions {
   for (const [key, value] of Object.entries(options)) {
     const accepted = key === 'order' ? ['column', 'row'] : key === 'type' ? ['single', 'double', 'logical'] : undefined
     if (value !== undefined && !accepted?.includes(value as string))
@@ -99,7 +111,7 @@ function checkOptions(options: DlArrayOptions): Required<DlArrayOptions> & { typ
         remedy: accepted ? 'Leave it out for the default.' : 'Check the spelling, or leave it out.',
       })
   }
-  return { order: options.order ?? 'column', type: options.type ?? 'single', typed: options.type !== undefined }
+  return options
 }
 
 function checkSize(size: readonly unknown[]): number[] {
@@ -117,7 +129,7 @@ function fromArray(
   data: DlArray,
   size: readonly number[] | undefined,
   format: string | undefined,
-  { type, typed }: { type: UnderlyingType; typed: boolean },
+  { type, order }: DlArrayOptions,
 ): DlArray {
   if (size)
     throw new OptionError({
@@ -126,9 +138,11 @@ function fromArray(
       got: `[${size.join(', ')}] beside ${describe(data)}`,
       remedy: 'Use reshape(X, size).',
     })
-  const cast = typed && type !== data.underlyingType ? castTo(data, type) : data
-  if (format === undefined) return relabelOperation.run({ X: cast }, { size: cast.size, dims: cast.dims })
-  const plain = cast.dims === '' ? cast : stripdims(cast)
+  if (order !== undefined) throw orderIgnored('a DlArray')
+  const X = cast(data, type ?? data.underlyingType)
+  if (format === undefined) return X
+  const plain = stripdims(X)
+  if (format === '') return plain
   const column = columnFor(plain.size, format)
   return label(column ? relabelOperation.run({ X: plain }, { size: column, dims: '' }) : plain, format, 'dlarray')
 }
@@ -138,19 +152,7 @@ function columnFor(size: readonly number[], format: string): number[] | undefine
   return format.length === 1 && size.length === 2 && size[0] === 1 && size[1] !== 1 ? [size[1]!, 1] : undefined
 }
 
-/** The elements in another class; not traced, as MATLAB's `cast` to logical is not. */
-function castTo(X: DlArray, type: UnderlyingType): DlArray {
-  return build(
-    type === 'logical' ? Float32Array.from(X.values(), (x) => (x === 0 ? 0 : 1)) : X.values(),
-    X.size,
-    X.dims,
-    {
-      type,
-    },
-  )
-}
-
-function fromFlat(data: FlatData, size: readonly number[] | undefined, { order }: { order: 'column' | 'row' }) {
+function fromFlat(data: FlatData, size: readonly number[] | undefined, order: 'column' | 'row' = 'column') {
   if (!ArrayBuffer.isView(data) && !Array.isArray(data)) throw notData(data)
   const extents = size ?? [data.length]
   if (numel(extents) !== data.length)
@@ -160,8 +162,8 @@ function fromFlat(data: FlatData, size: readonly number[] | undefined, { order }
       got: `${data.length}`,
       remedy: 'Give as many elements as the product of the size.',
     })
-  if (Array.isArray(data) && data.some((value) => typeof value !== 'number' && typeof value !== 'boolean'))
-    throw notData(data.find((value) => typeof value !== 'number'))
+  const isNumber = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
+  if (Array.isArray(data) && !data.every(isNumber)) throw notData(data.find((value) => !isNumber(value)))
   if (
     ArrayBuffer.isView(data) &&
     (data instanceof BigInt64Array || data instanceof BigUint64Array || data instanceof DataView)
@@ -187,7 +189,7 @@ function fromRowMajor(data: FlatData, size: readonly number[]): Elements {
   return column
 }
 
-function fromNested(data: Nested, _options: DlArrayOptions): { elements: Elements; size: number[] } {
+function fromNested(data: Nested): { elements: Elements; size: number[] } {
   const size: number[] = []
   for (let level: unknown = data; Array.isArray(level) || ArrayBuffer.isView(level); level = (level as unknown[])[0]) {
     size.push((level as ArrayLike<unknown>).length)
@@ -231,22 +233,17 @@ function notData(value: unknown, path = 'the data'): OptionError {
 }
 
 /** Formatted elements of an array whose dimensions stand in the order of `format`. */
-function labelled(data: FlatData, size: readonly number[], format: string, options: { type: UnderlyingType }): DlArray {
+function labelled(data: FlatData, size: readonly number[], format: string, type: UnderlyingType): DlArray {
   const inOrder = canonical(format) === format && format.length >= size.length
   const column = columnFor(size, format)
-  if (inOrder) return build(data, column ?? size, format, options)
-  const plain = build(data, column ?? size, '', options)
+  if (inOrder) return build(data, column ?? size, format, type)
+  const plain = build(data, column ?? size, '', type)
   const result = label(plain, format, 'dlarray')
   plain.dispose()
   return result
 }
 
-function build(
-  data: FlatData | Elements,
-  size: readonly number[],
-  dims: string,
-  { type }: { type: UnderlyingType },
-): DlArray {
+function build(data: FlatData | Elements, size: readonly number[], dims: string, type: UnderlyingType): DlArray {
   const info = { ...normalized(size, dims), type }
   const storage = allocate(info)
   const view = storage.view()

@@ -1,7 +1,7 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
+import { replaceArrays } from '../autodiff/containers.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
-import { replaceArrays } from '../autodiff/dlgradient.js'
 import { withoutRecording } from '../autodiff/record.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { sameSize } from '../operations/sum.js'

@@ -1,0 +1,48 @@
+import { type ArrayInfo, liveHolds } from '../array/dlarray.js'
+import { describe } from '../array/format.js'
+import type { Storage } from '../array/storage.js'
+
+/** One storage in use and an array that holds it. */
+export interface LiveArray extends ArrayInfo {
+  readonly bytes: number
+  /** `'20(S) x 20(S) x 3(C), single, 4800 bytes'`, with the line that made it where that is tracked. */
+  readonly text: string
+}
+
+/** The largest storages in use, largest first; arrays that share one count once. */
+export function largestArrays(count: number, accept: (storage: Storage) => boolean = () => true): LiveArray[] {
+  const byStorage = new Map<Storage, { info: ArrayInfo; stack: string | undefined }>()
+  for (const { storage, info, stack } of liveHolds())
+    if (storage && !byStorage.has(storage) && accept(storage)) byStorage.set(storage, { info, stack })
+  return [...byStorage]
+    .sort(([a], [b]) => b.bytes - a.bytes)
+    .slice(0, count)
+    .map(([{ bytes }, { info, stack }]) => {
+      const line = callerIn(stack)
+      return {
+        ...info,
+        bytes,
+        text: `${describe(info)}, ${info.type}, ${bytes} bytes${line === undefined ? '' : `, made at ${line}`}`,
+      }
+    })
+}
+
+/** Arrays that have not been freed, views included. */
+export function liveArrayCount(): number {
+  return liveHolds().size
+}
+
+/** The first line of a stack that is outside this library's own folders. */
+function callerIn(stack: string | undefined): string | undefined {
+  const lines = stack
+    ?.split('\n')
+    .slice(1)
+    .map((line) => line.trim().replace(/^at /, ''))
+  return lines?.find((line) => !ownFolder.test(line)) ?? lines?.[0]
+}
+
+/** The folder of the compiled library, or of its sources, whatever it is called. */
+const ownFolder = new RegExp(
+  new URL('..', import.meta.url).pathname.replace(/[.*+?^${}()|[\]\\]/g, '\\$&') +
+    '(array|memory|backends|autodiff|operations|layers|network|training|data|io)/',
+)
