@@ -1,0 +1,129 @@
+/** Mini-batches for a network: which labels the dimensions of data in memory have. */
+
+import type { ArrayInfo, DlArray } from '../array/dlarray.js'
+import { ArrayDatastore, CombinedDatastore, datastoreSource, isBatchStream, streamSource } from '../data/datastore.js'
+import type { BatchSource, BatchStream, PredictorData, TargetData } from '../data/minibatch.js'
+import { inMemorySource, type SourceOptions } from '../data/source.js'
+import { DimensionError, OptionError } from '../errors.js'
+import { inputInfo, isInputLayer, type Layer } from '../layers/layer.js'
+import { plainLayout } from '../network/network-input.js'
+
+/** What data formats are found out from. */
+export interface NetworkInputs {
+  readonly layers: Iterable<Layer>
+  readonly inputNames: readonly string[]
+}
+
+export interface NetworkDataOptions extends Omit<SourceOptions, 'inputFormat' | 'targetFormat'> {
+  readonly inputDataFormats?: string | readonly string[]
+  readonly targetDataFormats?: string | readonly string[]
+}
+
+/** Predictors, or predictors with their targets. */
+export type NetworkData = PredictorData | ArrayDatastore | CombinedDatastore | BatchStream
+
+/**
+ * The labels of data in memory, for each input of a network: `inputDataFormats`, or those that its input layer stands for
+ * (images `SSCB`, features `BC`, sequences `TCB`); undefined where no input layer tells.
+ */
+export function inputFormats(
+  net: NetworkInputs,
+  given: string | readonly string[] | undefined,
+  call: string,
+): (string | undefined)[] {
+  const names = net.inputNames
+  if (given !== undefined && given !== 'auto') {
+    const formats = typeof given === 'string' ? [given] : [...given]
+    if (formats.length === names.length) return formats
+    throw new OptionError({
+      call,
+      expects: `inputDataFormats for ${names.length === 1 ? 'the input' : `each of the ${names.length} inputs`} (${names.join(', ')})`,
+      got: formats.map((format) => `'${format}'`).join(', '),
+      remedy: 'Give one format for each input of the network.',
+    })
+  }
+  const layers = new Map(Array.from(net.layers, (layer) => [layer.name, layer]))
+  return names.map((name) => {
+    const layer = layers.get(name)
+    const info = layer && isInputLayer(layer) ? inputInfo(layer) : undefined
+    return layer && info && info.dims !== '' ? plainLayout(layer, info.dims) : undefined
+  })
+}
+
+function isDatastore(data: unknown): data is ArrayDatastore | CombinedDatastore {
+  return data instanceof ArrayDatastore || data instanceof CombinedDatastore
+}
+
+/** True for data that brings its targets along: datastores and mini-batches. */
+export function holdsTargets(data: unknown): data is ArrayDatastore | CombinedDatastore | BatchStream {
+  return isBatchStream(data) || isDatastore(data)
+}
+
+/**
+ * Mini-batches for a network: of predictors and targets in memory, of a datastore, or those that a stream gives.
+ *
+ * Throws an {@link OptionError} for targets beside a datastore or stream, which holds its own, and for several inputs from
+ * one array.
+ */
+export function networkSource(
+  net: NetworkInputs,
+  data: NetworkData,
+  targets: TargetData | undefined,
+  options: NetworkDataOptions = {},
+): BatchSource {
+  const { inputDataFormats, targetDataFormats, ...rest } = options
+  const call = options.call ?? 'trainnet'
+  const targetFormats =
+    targetDataFormats === undefined || targetDataFormats === 'auto' ? [] : [targetDataFormats].flat()
+  if (holdsTargets(data) && targets !== undefined)
+    throw new OptionError({
+      call,
+      expects: 'the targets of a datastore inside it',
+      got: 'a datastore and targets beside it',
+      remedy: 'Use combine(predictors, targets), or give mini-batches with targets.',
+    })
+  if (isBatchStream(data)) return streamSource(data, call)
+  const formats = inputFormats(net, inputDataFormats, call)
+  if (isDatastore(data)) return datastoreSource(data, formats, targetFormats, rest)
+  if (formats.length > 1)
+    throw new OptionError({
+      call,
+      expects: `data for ${formats.length} inputs (${net.inputNames.join(', ')})`,
+      got: 'one array',
+      remedy: 'Combine datastores: combine(arrayDatastore(X1), arrayDatastore(X2), arrayDatastore(T)).',
+    })
+  return inMemorySource(data, targets, { ...rest, inputFormat: formats[0], targetFormat: targetFormats[0] })
+}
+
+/**
+ * Throws a {@link DimensionError} where predictions and targets have different numbers of channels, or there are not as
+ * many of them. Targets with one channel beside several of predictions pass where they are positions of classes.
+ */
+export function checkChannels(
+  predictions: readonly (DlArray | ArrayInfo)[],
+  targets: readonly (DlArray | ArrayInfo)[],
+  call: string,
+  encoding: 'onehot' | 'index' = 'onehot',
+): void {
+  if (predictions.length !== targets.length)
+    throw new DimensionError({
+      call,
+      expects: `targets for each of the ${predictions.length} outputs of the network`,
+      got: String(targets.length),
+      remedy: 'Give one array of targets for each output, in their order.',
+    })
+  const channels = ({ size, dims }: ArrayInfo | DlArray) => (dims.includes('C') ? size[dims.indexOf('C')]! : 1)
+  predictions.forEach((prediction, i) => {
+    const target = targets[i]!
+    if (channels(prediction) === channels(target) || (encoding === 'index' && channels(target) === 1)) return
+    throw new DimensionError({
+      call,
+      expects: 'as many channels in the targets as in the predictions',
+      got: `${channels(prediction)} channels in the predictions and ${channels(target)} in the targets`,
+      remedy:
+        channels(target) === 1
+          ? 'Give class labels as labels: strings, or categorical(numbers).'
+          : 'Make the last layer give as many channels as there are classes, or name the classes with classNames.',
+    })
+  })
+}
