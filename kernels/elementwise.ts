@@ -34,16 +34,15 @@ function storePart(address: usize, lanes: v128, count: i32): void {
 class Unary {
   x: usize;
   y: usize;
-  /** Which function: `unaryCodes` in the order of the switch below. */
+  /** Which function: the order of the switch below. */
   code: i32;
-  /** leakyRelu: the factor of negative numbers; elu: alpha; clip: the lower bound; addScalar, ...: the number. */
+  /** leakyRelu: the factor of negative numbers; elu: alpha; clip: the lower bound; multiplyScalar: the factor. */
   first: f32;
   /** clip: the upper bound. */
   second: f32;
 }
 
 /** Functions are classes so that a loop can be compiled for each; `apply` never reads `this`. */
-class Negate { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.neg(x); } }
 class Abs { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.abs(x); } }
 // NaN stays NaN, zeros keep their sign
 class Sign {
@@ -64,8 +63,6 @@ class Round {
 }
 class Fix { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.trunc(x); } }
 class Sqrt { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.sqrt(x); } }
-class Square { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.mul(x, x); } }
-class Reciprocal { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.div(splat(1.0), x); } }
 class Exp { @inline apply(x: v128, a: v128, b: v128): v128 { return m.exp(x); } }
 class Expm1 { @inline apply(x: v128, a: v128, b: v128): v128 { return m.expm1(x); } }
 class Log { @inline apply(x: v128, a: v128, b: v128): v128 { return m.log(x); } }
@@ -75,7 +72,6 @@ class Cos { @inline apply(x: v128, a: v128, b: v128): v128 { return m.cos(x); } 
 class Tan { @inline apply(x: v128, a: v128, b: v128): v128 { return m.tan(x); } }
 class Tanh { @inline apply(x: v128, a: v128, b: v128): v128 { return m.tanh(x); } }
 class Sigmoid { @inline apply(x: v128, a: v128, b: v128): v128 { return m.sigmoid(x); } }
-class Erf { @inline apply(x: v128, a: v128, b: v128): v128 { return m.erf(x); } }
 // zero where x < 0: a comparison, since NaN must stay NaN
 class Relu { @inline apply(x: v128, a: v128, b: v128): v128 { return v128.andnot(x, f32x4.lt(x, splat(0.0))); } }
 class LeakyRelu {
@@ -105,9 +101,7 @@ class Swish {
 class Softplus { @inline apply(x: v128, a: v128, b: v128): v128 { return m.softplus(x); } }
 // NaN stays NaN
 class Clip { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.pmax(f32x4.pmin(x, b), a); } }
-class AddScalar { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.add(x, a); } }
 class MultiplyScalar { @inline apply(x: v128, a: v128, b: v128): v128 { return f32x4.mul(x, a); } }
-class PowerScalar { @inline apply(x: v128, a: v128, b: v128): v128 { return m.power(x, a); } }
 class NormalDistribution { @inline apply(x: v128, a: v128, b: v128): v128 { return m.normalDistribution(x); } }
 class NormalDensity { @inline apply(x: v128, a: v128, b: v128): v128 { return m.normalDensity(x); } }
 
@@ -153,68 +147,56 @@ function mapUnaryLong<F>(b: Unary, begin: i32, end: i32): void {
 export function unary(b: Unary, begin: i32, end: i32): void {
   switch (b.code) {
     case 0:
-      return mapUnary<Negate>(b, begin, end);
-    case 1:
       return mapUnary<Abs>(b, begin, end);
-    case 2:
+    case 1:
       return mapUnary<Sign>(b, begin, end);
-    case 3:
+    case 2:
       return mapUnary<Floor>(b, begin, end);
-    case 4:
+    case 3:
       return mapUnary<Ceil>(b, begin, end);
-    case 5:
+    case 4:
       return mapUnaryLong<Round>(b, begin, end);
-    case 6:
+    case 5:
       return mapUnary<Fix>(b, begin, end);
-    case 7:
+    case 6:
       return mapUnary<Sqrt>(b, begin, end);
-    case 8:
-      return mapUnary<Square>(b, begin, end);
-    case 9:
-      return mapUnary<Reciprocal>(b, begin, end);
-    case 10:
+    case 7:
       return mapUnaryLong<Exp>(b, begin, end);
-    case 11:
+    case 8:
       return mapUnaryLong<Expm1>(b, begin, end);
-    case 12:
+    case 9:
       return mapUnaryLong<Log>(b, begin, end);
-    case 13:
+    case 10:
       return mapUnaryLong<Log1p>(b, begin, end);
-    case 14:
+    case 11:
       return mapUnaryLong<Sin>(b, begin, end);
-    case 15:
+    case 12:
       return mapUnaryLong<Cos>(b, begin, end);
-    case 16:
+    case 13:
       return mapUnaryLong<Tan>(b, begin, end);
-    case 17:
+    case 14:
       return mapUnaryLong<Tanh>(b, begin, end);
-    case 18:
+    case 15:
       return mapUnaryLong<Sigmoid>(b, begin, end);
-    case 19:
-      return mapUnaryLong<Erf>(b, begin, end);
-    case 20:
+    case 16:
       return mapUnary<Relu>(b, begin, end);
-    case 21:
+    case 17:
       return mapUnary<LeakyRelu>(b, begin, end);
-    case 22:
+    case 18:
       return mapUnaryLong<Elu>(b, begin, end);
-    case 23:
+    case 19:
       return mapUnaryLong<Gelu>(b, begin, end);
-    case 24:
+    case 20:
       return mapUnaryLong<Swish>(b, begin, end);
-    case 25:
+    case 21:
       return mapUnaryLong<Softplus>(b, begin, end);
-    case 26:
+    case 22:
       return mapUnary<Clip>(b, begin, end);
-    case 27:
-      return mapUnary<AddScalar>(b, begin, end);
-    case 28:
+    case 23:
       return mapUnary<MultiplyScalar>(b, begin, end);
-    case 29:
-      return mapUnaryLong<PowerScalar>(b, begin, end);
-    case 30:
+    case 24:
       return mapUnaryLong<NormalDistribution>(b, begin, end);
-    case 31:
+    case 25:
       return mapUnaryLong<NormalDensity>(b, begin, end);
   }
 }
@@ -411,7 +393,7 @@ export function binary(b: Binary, begin: i32, end: i32): void {
 class Gradient {
   /** What came in from behind. */
   dy: usize;
-  /** What the forward pass saved: its result for relu, tanh, sigmoid and sqrt, its input for the others. */
+  /** What the forward pass saved: its result for relu, tanh and sigmoid, its input for the others. */
   saved: usize;
   dx: usize;
   /** Which function: the order of the switch below. */
@@ -474,10 +456,6 @@ class ClipGradient {
   @inline apply(dy: v128, x: v128, a: v128, b: v128): v128 {
     return v128.and(dy, v128.and(f32x4.gt(x, a), f32x4.lt(x, b)));
   }
-}
-// dy / (2 y)
-class SqrtGradient {
-  @inline apply(dy: v128, y: v128, a: v128, b: v128): v128 { return f32x4.div(dy, f32x4.add(y, y)); }
 }
 // dy sign(x), 0 at 0
 class AbsGradient {
@@ -564,8 +542,6 @@ export function elementwiseGradient(b: Gradient, begin: i32, end: i32): void {
     case 8:
       return mapGradient<ClipGradient>(b, begin, end);
     case 9:
-      return mapGradient<SqrtGradient>(b, begin, end);
-    case 10:
       return mapGradient<AbsGradient>(b, begin, end);
   }
 }

@@ -42,7 +42,7 @@ function exponentialTail(r: v128): v128 {
 
 /** e^(high + low) where low is small beside 1: the sum may need more digits than one float has. */
 @inline
-export function expOfSum(high: v128, low: v128): v128 {
+function expOfSum(high: v128, low: v128): v128 {
   const x = f32x4.pmax(f32x4.pmin(high, splat(89.0)), splat(-110.0));
   const shifted = f32x4.add(f32x4.mul(x, splat(LOG2_E)), splat(ROUNDER));
   const n = i32x4.sub(shifted, i32x4.splat(ROUNDER_BITS));
@@ -115,9 +115,9 @@ export function log(x: v128): v128 {
   let y = f32x4.add(f32x4.add(f, tail), f32x4.mul(e, splat(LN2_HIGH)));
   const zero = f32x4.eq(x, splat(0.0));
   y = v128.bitselect(splat(-Infinity), y, zero);
-  y = v128.bitselect(splat(NaN), y, f32x4.lt(x, splat(0.0)));
   // infinity and NaN pass through
-  return v128.bitselect(y, f32x4.add(x, x), f32x4.lt(f32x4.abs(x), splat(Infinity)));
+  y = v128.bitselect(y, f32x4.add(x, x), f32x4.lt(x, splat(Infinity)));
+  return v128.bitselect(splat(NaN), y, f32x4.lt(x, splat(0.0)));
 }
 
 /** log(1 + x) without cancellation near 0, 2 ulp. */
@@ -174,45 +174,27 @@ function scaledTail(a: v128): v128 {
   return horner(p, u, 7.05945070e-7);
 }
 
-/** e^(-scale t²): t² needs more digits than a float, so it is split into the square of t's upper half and the rest. */
+/** e^(-t²/2): t² needs more digits than a float, so it is split into the square of t's upper half and the rest. */
 @inline
-function gaussian(t: v128, scale: f32): v128 {
+function gaussian(t: v128): v128 {
   const upper = v128.and(t, i32x4.splat(0xfffff000));
   const rest = f32x4.mul(f32x4.sub(t, upper), f32x4.add(t, upper));
-  return expOfSum(f32x4.mul(f32x4.mul(upper, upper), splat(-scale)), f32x4.mul(rest, splat(-scale)));
+  return expOfSum(f32x4.mul(f32x4.mul(upper, upper), splat(-0.5)), f32x4.mul(rest, splat(-0.5)));
 }
 
 /** Density of the standard normal distribution, e^(-x²/2) / sqrt(2 pi), 2 ulp. */
 @inline
 export function normalDensity(x: v128): v128 {
   const a = f32x4.pmin(f32x4.abs(x), splat(16.0));
-  return f32x4.mul(gaussian(a, 0.5), splat(0.39894228));
+  return f32x4.mul(gaussian(a), splat(0.39894228));
 }
 
 /** Φ(x), the distribution function of the standard normal distribution, 5 ulp also in the lower tail. */
 @inline
 export function normalDistribution(x: v128): v128 {
   const a = f32x4.pmin(f32x4.abs(x), splat(14.5));
-  const lower = f32x4.mul(gaussian(a, 0.5), scaledTail(a));
+  const lower = f32x4.mul(gaussian(a), scaledTail(a));
   return v128.bitselect(lower, f32x4.sub(splat(1.0), lower), f32x4.lt(x, splat(0.0)));
-}
-
-/** Error function, 1 ulp. */
-@inline
-export function erf(x: v128): v128 {
-  const t = f32x4.pmin(f32x4.abs(x), splat(5.0));
-  const s = f32x4.mul(t, t);
-  let p = horner(splat(8.34525854e-5), s, -0.000813744671);
-  p = horner(p, s, 0.00520063518);
-  p = horner(p, s, -0.0268592704);
-  p = horner(p, s, 0.112836942);
-  p = horner(p, s, -0.376126349);
-  p = horner(p, s, 0.128379166);
-  const small = f32x4.add(t, f32x4.mul(t, p));
-  const tail = f32x4.mul(gaussian(t, 1.0), scaledTail(f32x4.mul(t, splat(1.41421356))));
-  const large = f32x4.sub(splat(1.0), f32x4.add(tail, tail));
-  const y = v128.bitselect(large, small, f32x4.gt(t, splat(0.93)));
-  return v128.bitselect(x, y, splat(-0.0));
 }
 
 // Angles are reduced to |r| <= pi/4 in float64: x = n pi/2 + r. pi/2 in two pieces; the first has 25 bits, so that its

@@ -1,6 +1,5 @@
-// Moving elements: copies between any two strided layouts (permutation, slices, concatenation, expansion), filling, and
-// picking along one dimension by index. float32 throughout, column-major; values pass
-// unchanged, so accuracy only matters where a kernel adds (in float32, in the order stated).
+// Moving elements: copies between any two strided layouts (permutation, slices, concatenation, expansion), and filling.
+// float32, column-major; values pass unchanged, and sums (with `add`) are rounded once.
 
 // ---------------------------------------------------------------- strided copies
 
@@ -227,18 +226,7 @@ export function copyStrided(b: StridedCopy, begin: i32, end: i32): void {
   }
 }
 
-// ---------------------------------------------------------------- copy and fill
-
-@unmanaged
-class Copy {
-  x: usize;
-  y: usize;
-}
-
-/** y = x. Work item: one element. */
-export function copy(b: Copy, begin: i32, end: i32): void {
-  memory.copy(element(b.y, begin), element(b.x, begin), <usize>(end - begin) << 2);
-}
+// ---------------------------------------------------------------- filling
 
 @unmanaged
 class Fill {
@@ -249,50 +237,4 @@ class Fill {
 /** y = value. Work item: one element. */
 export function fill(b: Fill, begin: i32, end: i32): void {
   fillRun(element(b.y, begin), end - begin, b.value);
-}
-
-// ---------------------------------------------------------------- picking by index
-
-@unmanaged
-class Picking {
-  /** gatherAlong: [inner, count, outer]. scatterAlong: the sums, [inner, count, outer]. */
-  x: usize;
-  /** gatherAlong: the result, [inner, picks, outer]. scatterAlong: what is added, [inner, picks, outer]. */
-  y: usize;
-  /** `picks` whole numbers in floats, 0 ... count - 1; the host has checked them. */
-  indices: usize;
-  inner: i32;
-  count: i32;
-  picks: i32;
-}
-
-/** y[i, p, o] = x[i, indices[p], o]. Work item: one (pick, outer) pair, picks first. */
-export function gatherAlong(b: Picking, begin: i32, end: i32): void {
-  for (let item = begin; item < end; ++item) {
-    const outer = item / b.picks;
-    const index = <i32>load<f32>(element(b.indices, item - outer * b.picks));
-    const x = b.x + (((<usize>outer * <usize>b.count + <usize>index) * <usize>b.inner) << 2);
-    const y = b.y + ((<usize>item * <usize>b.inner) << 2);
-    copyRun(x, y, b.inner);
-  }
-}
-
-/**
- * x = 0, then x[i, indices[p], o] += y[i, p, o] in the order of p: the adjoint of `gatherAlong`. Work item: one
- * (chunk of 64 of inner, outer) pair, chunks first.
- */
-export function scatterAlong(b: Picking, begin: i32, end: i32): void {
-  const chunks = (b.inner + 63) / 64;
-  for (let item = begin; item < end; ++item) {
-    const outer = item / chunks;
-    const first = (item - outer * chunks) * 64;
-    const width = min(64, b.inner - first);
-    const x = b.x + ((<usize>outer * <usize>b.count * <usize>b.inner + <usize>first) << 2);
-    const y = b.y + ((<usize>outer * <usize>b.picks * <usize>b.inner + <usize>first) << 2);
-    for (let j = 0; j < b.count; ++j) memory.fill(x + ((<usize>j * <usize>b.inner) << 2), 0, <usize>width << 2);
-    for (let p = 0; p < b.picks; ++p) {
-      const index = <i32>load<f32>(element(b.indices, p));
-      addRun(y + ((<usize>p * <usize>b.inner) << 2), x + ((<usize>index * <usize>b.inner) << 2), width);
-    }
-  }
 }

@@ -18,6 +18,7 @@
 // A result depends on the sizes only, never on how the work is divided. There are two ways to divide it, with the same
 // bits: `normalize` and `normalizeGradient` take whole groups, so that a group is read from memory once and from
 // cache the second time; the kernels in steps take parts, for few large groups.
+import { scratch, SCRATCH_BYTES } from './scratch';
 
 /** Elements of a part: 64 KiB, so that with its result it stays in a second-level cache. */
 const PART: i32 = 16384;
@@ -410,12 +411,193 @@ function prepareForward(b: Normalization, group: i32, channel: i32): void {
   planeRest = <f32>(<f64>offsetOf(b, channel) - <f64>load<f32>(at, 4) * factor);
 }
 
+// ---------------------------------------------------------------- four groups of single elements at a time
+//
+// Where a run is one element (no S: sequences, features), four neighbouring groups go in the lanes of a vector. Every lane
+// does what the functions above do for one group, in the same order.
+
+@inline
+function upperHalf(lanes: v128): v128 {
+  return v128.shuffle<f32>(lanes, lanes, 2, 3, 2, 3);
+}
+
+@inline
+function joinHalves(low: v128, high: v128): v128 {
+  return v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5);
+}
+
+/** Whether groups can go four at a time. */
+@inline
+function inColumns(b: Normalization): bool {
+  return b.inner == 1 && b.groupChannels == 1 && b.outer > 1;
+}
+
+// sums of the four columns, float64: lanes 0 and 1, lanes 2 and 3
+let columnFirstLow: v128 = f64x2.splat(0);
+let columnFirstHigh: v128 = f64x2.splat(0);
+let columnSecondLow: v128 = f64x2.splat(0);
+let columnSecondHigh: v128 = f64x2.splat(0);
+
+/** Sums of d and d² over `count` rows of four columns, d = x - shift. */
+function sumColumns(x: usize, apart: usize, count: i32, shift: v128): void {
+  let firstLow = f64x2.splat(0);
+  let firstHigh = f64x2.splat(0);
+  let secondLow = f64x2.splat(0);
+  let secondHigh = f64x2.splat(0);
+  for (let i = 0; i < count; ++i) {
+    const d = f32x4.sub(v128.load(x), shift);
+    const q = f32x4.mul(d, d);
+    firstLow = f64x2.add(firstLow, f64x2.promote_low_f32x4(d));
+    firstHigh = f64x2.add(firstHigh, f64x2.promote_low_f32x4(upperHalf(d)));
+    secondLow = f64x2.add(secondLow, f64x2.promote_low_f32x4(q));
+    secondHigh = f64x2.add(secondHigh, f64x2.promote_low_f32x4(upperHalf(q)));
+    x += apart;
+  }
+  columnFirstLow = firstLow;
+  columnFirstHigh = firstHigh;
+  columnSecondLow = secondLow;
+  columnSecondHigh = secondHigh;
+}
+
+/** (a + b + c) / 3 of four columns, as `measurePart` takes it. */
+@inline
+function meanOfThree(a: v128, b: v128, c: v128): v128 {
+  const third = f64x2.splat(1.0 / 3.0);
+  const low = f64x2.add(f64x2.add(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)), f64x2.promote_low_f32x4(c));
+  const high = f64x2.add(
+    f64x2.add(f64x2.promote_low_f32x4(upperHalf(a)), f64x2.promote_low_f32x4(upperHalf(b))),
+    f64x2.promote_low_f32x4(upperHalf(c)),
+  );
+  return joinHalves(f64x2.mul(low, third), f64x2.mul(high, third));
+}
+
+/** Lanes, as float64, in which the shift lies too far from the mean. */
+@inline
+function tooFar(delta: v128, squares: v128, count: v128): v128 {
+  return f64x2.gt(f64x2.mul(f64x2.mul(delta, delta), count), f64x2.mul(f64x2.splat(16), squares));
+}
+
+/** Means and sums of squared deviations of `count` rows of four columns: eight float64 at `to`. */
+function measureColumns(x: usize, apart: usize, count: i32, to: usize): void {
+  const n = f64x2.splat(<f64>count);
+  let shift = meanOfThree(
+    v128.load(x),
+    v128.load(x + <usize>(count >> 1) * apart),
+    v128.load(x + <usize>(count - 1) * apart),
+  );
+  sumColumns(x, apart, count, shift);
+  let deltaLow = f64x2.div(columnFirstLow, n);
+  let deltaHigh = f64x2.div(columnFirstHigh, n);
+  let squaresLow = f64x2.sub(columnSecondLow, f64x2.mul(columnFirstLow, deltaLow));
+  let squaresHigh = f64x2.sub(columnSecondHigh, f64x2.mul(columnFirstHigh, deltaHigh));
+  const farLow = tooFar(deltaLow, squaresLow, n);
+  const farHigh = tooFar(deltaHigh, squaresHigh, n);
+  if (v128.any_true(v128.or(farLow, farHigh))) {
+    // lanes that were near enough are summed again from the same shift, with the same result
+    const moved = joinHalves(
+      f64x2.add(f64x2.promote_low_f32x4(shift), deltaLow),
+      f64x2.add(f64x2.promote_low_f32x4(upperHalf(shift)), deltaHigh),
+    );
+    shift = v128.bitselect(moved, shift, v128.shuffle<i32>(farLow, farHigh, 0, 2, 4, 6));
+    sumColumns(x, apart, count, shift);
+    deltaLow = f64x2.div(columnFirstLow, n);
+    deltaHigh = f64x2.div(columnFirstHigh, n);
+    squaresLow = f64x2.sub(columnSecondLow, f64x2.mul(columnFirstLow, deltaLow));
+    squaresHigh = f64x2.sub(columnSecondHigh, f64x2.mul(columnFirstHigh, deltaHigh));
+  }
+  const zero = f64x2.splat(0);
+  v128.store(to, f64x2.add(f64x2.promote_low_f32x4(shift), deltaLow));
+  v128.store(to, f64x2.add(f64x2.promote_low_f32x4(upperHalf(shift)), deltaHigh), 16);
+  v128.store(to, f64x2.max(squaresLow, zero), 32);
+  v128.store(to, f64x2.max(squaresHigh, zero), 48);
+}
+
+/** Rows of sixteen columns that fit into working memory, once and twice, behind what the functions below use of it. */
+const PACKED_ROWS: i32 = (SCRATCH_BYTES - 256) / 64;
+const PACKED_ROWS_TWICE: i32 = PACKED_ROWS / 2;
+
+/** Sixteen columns, a cache line of every row, from or to a place where the lines are neighbours. */
+function moveColumns(from: usize, fromApart: usize, to: usize, toApart: usize, rows: i32): void {
+  for (let i = 0; i < rows; ++i) {
+    v128.store(to, v128.load(from));
+    v128.store(to, v128.load(from, 16), 16);
+    v128.store(to, v128.load(from, 32), 32);
+    v128.store(to, v128.load(from, 48), 48);
+    from += fromApart;
+    to += toApart;
+  }
+}
+
+/** Statistics and result of groups group ... group + 3, whose rows are at x and y, `apart` bytes from one another. */
+function normalizeColumns(b: Normalization, group: i32, first: usize, y: usize, apart: usize): void {
+  const part = scratch;
+  const means = scratch + 64;
+  const squares = scratch + 96;
+  for (let from = 0; from < b.outer; from += PART) {
+    const rows = min(PART, b.outer - from);
+    measureColumns(first + <usize>from * apart, apart, rows, part);
+    for (let lane: usize = 0; lane < 32; lane += 8) {
+      if (from == 0) {
+        store<f64>(means + lane, load<f64>(part + lane));
+        store<f64>(squares + lane, load<f64>(part + lane, 32));
+      } else {
+        joinedCount = <f64>from;
+        joinedMean = load<f64>(means + lane);
+        joinedSquares = load<f64>(squares + lane);
+        join(<f64>rows, load<f64>(part + lane), load<f64>(part + lane, 32));
+        store<f64>(means + lane, joinedMean);
+        store<f64>(squares + lane, joinedSquares);
+      }
+    }
+  }
+  joinedCount = <f64>b.outer;
+  for (let lane = 0; lane < 4; ++lane) {
+    joinedMean = load<f64>(means + (<usize>lane << 3));
+    joinedSquares = load<f64>(squares + (<usize>lane << 3));
+    writeStatistics(b, group + lane);
+    prepareForward(b, group + lane, (group + lane) % b.channels);
+    const at = part + (<usize>lane << 2);
+    store<f32>(at, planeHigh);
+    store<f32>(at, planeFactor, 16);
+    store<f32>(at, planeRest, 32);
+  }
+  const high = v128.load(part);
+  const factor = v128.load(part, 16);
+  const rest = v128.load(part, 32);
+  let x = first;
+  for (let o = 0; o < b.outer; ++o) {
+    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), high), factor), rest));
+    x += apart;
+    y += apart;
+  }
+}
+
 /** Forward. Work item: one group (groups are numbered channels first, then observations). Reads x; writes y, statistics. */
 export function normalize(b: Normalization, begin: i32, end: i32): void {
   const perObservation = groupsPerObservation(b);
   const apart = stride(b);
   const offset = b.y - b.x;
+  const columns = inColumns(b);
   for (let group = begin; group < end; ++group) {
+    if (columns && group + 16 <= end && b.outer <= PACKED_ROWS) {
+      // rows far apart would meet in the same few lines of the cache: bring them together first
+      const packed = scratch + 256;
+      const at = <usize>group << 2;
+      moveColumns(b.x + at, apart, packed, 64, b.outer);
+      for (let q = 0; q < 4; ++q) {
+        const lanes = packed + (<usize>q << 4);
+        normalizeColumns(b, group + 4 * q, lanes, lanes, 64);
+      }
+      moveColumns(packed, 64, b.y + at, apart, b.outer);
+      group += 15;
+      continue;
+    }
+    if (columns && group + 4 <= end) {
+      const at = <usize>group << 2;
+      normalizeColumns(b, group, b.x + at, b.y + at, apart);
+      group += 3;
+      continue;
+    }
     measureGroup(b, group);
     const firstChannel = (group % perObservation) * b.groupChannels;
     let plane = groupAddress(b.x, b, group);
@@ -560,12 +742,95 @@ function prepareBackward(b: Normalization, group: i32, channel: i32): void {
   planeRest = <f32>(-inverse * meanGradient - <f64>load<f32>(at, 4) * slope);
 }
 
+/** Gradient of groups group ... group + 3, whose rows are at x, dy and dx, `apart` bytes from one another. */
+function normalizeGradientColumns(b: Normalization, group: i32, firstX: usize, firstDy: usize, dx: usize, apart: usize): void {
+  const sums = scratch;
+  for (let lane = 0; lane < 4; ++lane)
+    store<f32>(sums + (<usize>lane << 2), load<f32>(b.statistics + <usize>(group + lane) * 12));
+  const high = v128.load(sums);
+  let firstLow = f64x2.splat(0);
+  let firstHigh = f64x2.splat(0);
+  let secondLow = f64x2.splat(0);
+  let secondHigh = f64x2.splat(0);
+  let x = firstX;
+  let dy = firstDy;
+  for (let from = 0; from < b.outer; from += PART) {
+    const rows = min(PART, b.outer - from);
+    let aLow = f64x2.splat(0);
+    let aHigh = f64x2.splat(0);
+    let qLow = f64x2.splat(0);
+    let qHigh = f64x2.splat(0);
+    for (let i = 0; i < rows; ++i) {
+      const g = v128.load(dy);
+      const q = f32x4.mul(g, f32x4.sub(v128.load(x), high));
+      aLow = f64x2.add(aLow, f64x2.promote_low_f32x4(g));
+      aHigh = f64x2.add(aHigh, f64x2.promote_low_f32x4(upperHalf(g)));
+      qLow = f64x2.add(qLow, f64x2.promote_low_f32x4(q));
+      qHigh = f64x2.add(qHigh, f64x2.promote_low_f32x4(upperHalf(q)));
+      x += apart;
+      dy += apart;
+    }
+    firstLow = f64x2.add(firstLow, aLow);
+    firstHigh = f64x2.add(firstHigh, aHigh);
+    secondLow = f64x2.add(secondLow, qLow);
+    secondHigh = f64x2.add(secondHigh, qHigh);
+  }
+  v128.store(sums, firstLow);
+  v128.store(sums, firstHigh, 16);
+  v128.store(sums, secondLow, 32);
+  v128.store(sums, secondHigh, 48);
+  const coefficients = scratch + 64;
+  for (let lane = 0; lane < 4; ++lane) {
+    const sum = sums + (<usize>lane << 3);
+    writePlaneSums(b, group + lane, group + lane, load<f64>(sum), load<f64>(sum, 32));
+    averageGroup(b, group + lane);
+    prepareBackward(b, group + lane, (group + lane) % b.channels);
+    const at = coefficients + (<usize>lane << 2);
+    store<f32>(at, planeFactor);
+    store<f32>(at, planeSlope, 16);
+    store<f32>(at, planeRest, 32);
+  }
+  const factor = v128.load(coefficients);
+  const slope = v128.load(coefficients, 16);
+  const rest = v128.load(coefficients, 32);
+  x = firstX;
+  dy = firstDy;
+  for (let o = 0; o < b.outer; ++o) {
+    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), high), slope), rest);
+    v128.store(dx, f32x4.add(f32x4.mul(v128.load(dy), factor), d));
+    x += apart;
+    dy += apart;
+    dx += apart;
+  }
+}
+
 /** Backward. Work item: one group. Reads x, dy, scale, statistics; writes dx and planeSums. */
 export function normalizeGradient(b: Normalization, begin: i32, end: i32): void {
   const perObservation = groupsPerObservation(b);
   const count = b.inner * b.outer;
   const apart = stride(b);
+  const columns = inColumns(b);
   for (let group = begin; group < end; ++group) {
+    if (columns && group + 16 <= end && b.outer <= PACKED_ROWS_TWICE) {
+      const packedX = scratch + 256;
+      const packedDy = packedX + (<usize>b.outer << 6);
+      const at = <usize>group << 2;
+      moveColumns(b.x + at, apart, packedX, 64, b.outer);
+      moveColumns(b.dy + at, apart, packedDy, 64, b.outer);
+      for (let q = 0; q < 4; ++q) {
+        const lanes = <usize>q << 4;
+        normalizeGradientColumns(b, group + 4 * q, packedX + lanes, packedDy + lanes, packedDy + lanes, 64);
+      }
+      moveColumns(packedDy, 64, b.dx + at, apart, b.outer);
+      group += 15;
+      continue;
+    }
+    if (columns && group + 4 <= end) {
+      const at = <usize>group << 2;
+      normalizeGradientColumns(b, group, b.x + at, b.dy + at, b.dx + at, apart);
+      group += 3;
+      continue;
+    }
     const high = load<f32>(b.statistics + <usize>group * 12);
     const firstPlane = group * b.groupChannels;
     const firstChannel = (group % perObservation) * b.groupChannels;

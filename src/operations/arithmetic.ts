@@ -1,7 +1,9 @@
 import type { DlArray } from '../array/dlarray.js'
-import type { Combined } from '../array/format.js'
+import { type Combined, numel } from '../array/format.js'
 import { binaryOperation } from './binary.js'
-import { call, type Operand, scalar } from './call.js'
+import { call, type Operand } from './call.js'
+import { type Operation, operation } from './operation.js'
+import { launchUnary } from './unary.js'
 
 // The four operations of arithmetic, whose gradients are made of one another.
 
@@ -52,8 +54,34 @@ export function negated(X: DlArray): DlArray {
 }
 
 /** X times a number. */
+export const scaledOperation: Operation<'X', never, 'Y', { factor: number }> = operation({
+  name: 'scaled',
+  inputs: ['X'],
+  outputs: ['Y'],
+  options: { factor: 1 },
+  rule: ({ X }, { factor }) => ({
+    outputs: [{ ...X, type: X.type === 'logical' ? 'single' : X.type }],
+    plan: { count: numel(X.size), factor },
+  }),
+  saves: [],
+  gradient: { X: ({ gradient, options }) => scaledOperation.run({ X: gradient }, options) },
+  kernels: {
+    reference({ inputs: { X }, outputs: { Y }, plan }) {
+      for (let i = 0; i < X.length; i++) Y[i] = X[i]! * plan.factor
+    },
+    wasm({ inputs, outputs, plan, wasm }) {
+      launchUnary(wasm, 'multiplyScalar', inputs.X, outputs.Y, plan.count, plan.factor)
+    },
+  },
+  samples: () => [
+    { inputs: { X: { size: [3, 5, 2], format: 'SCB' } }, options: { factor: -0.7 } },
+    { inputs: { X: { size: [0, 3] } } },
+  ],
+})
+
+/** X times a number. */
 export function scaled(X: DlArray, factor: number): DlArray {
-  return timesOperation.run({ A: X, B: scalar(factor, X.underlyingType) })
+  return scaledOperation.run({ X }, { factor })
 }
 
 /**
@@ -98,5 +126,5 @@ export function rdivide(A: Operand, B: Operand): DlArray {
 
 /** -X, element by element. Source: MATLAB, `uminus`. */
 export function uminus<F extends string>(X: DlArray<F>): DlArray<F> {
-  return call(timesOperation, { A: X, B: -1 }) as DlArray<F>
+  return call(scaledOperation, { X }, { factor: -1 }) as DlArray<F>
 }

@@ -46,7 +46,6 @@ export function unaryOperation({ name, value, kernel, saves, gradient, domain }:
 
 /** Functions of one number, in the order of the kernel's codes. */
 const functions = [
-  'negate',
   'abs',
   'sign',
   'floor',
@@ -54,8 +53,6 @@ const functions = [
   'round',
   'fix',
   'sqrt',
-  'square',
-  'reciprocal',
   'exp',
   'expm1',
   'log',
@@ -65,7 +62,6 @@ const functions = [
   'tan',
   'tanh',
   'sigmoid',
-  'erf',
   'relu',
   'leakyRelu',
   'elu',
@@ -73,9 +69,7 @@ const functions = [
   'swish',
   'softplus',
   'clip',
-  'addScalar',
   'multiplyScalar',
-  'powerScalar',
   'normalDistribution',
   'normalDensity',
 ] as const
@@ -92,7 +86,6 @@ const gradientFunctions = [
   'swish',
   'softplus',
   'clip',
-  'sqrt',
   'abs',
 ] as const
 export type GradientFunction = (typeof gradientFunctions)[number]
