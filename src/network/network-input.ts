@@ -60,7 +60,7 @@ function unfit(given: unknown, layer: Layer, info: ArrayInfo | undefined, call: 
  * features (`BC`), and time comes first for vector sequences (`TCB`) and after the channels for sequences of images
  * (`SSCTB`). Source: MATLAB, `trainnet`.
  */
-function plainLayout(layer: Layer, info: ArrayInfo | undefined): string {
+export function plainLayout(layer: Layer, info: ArrayInfo | undefined): string {
   if (layer.className === 'FeatureInputLayer') return 'BC'
   if ('inputFormat' in layer && typeof layer.inputFormat === 'string') return layer.inputFormat
   const dims = info?.dims ?? ''

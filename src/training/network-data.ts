@@ -45,8 +45,8 @@ export function inputFormats(
   const layers = new Map(Array.from(net.layers, (layer) => [layer.name, layer]))
   return names.map((name) => {
     const layer = layers.get(name)
-    const info = layer && isInputLayer(layer) ? inputInfo(layer) : undefined
-    return layer && info && info.dims !== '' ? plainLayout(layer, info.dims) : undefined
+    // A layer that leaves the layout open has ''.
+    return layer && isInputLayer(layer) ? plainLayout(layer, inputInfo(layer)) || undefined : undefined
   })
 }
 
