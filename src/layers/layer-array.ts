@@ -68,6 +68,6 @@ export function layerArray(layers: readonly (Layer | readonly Layer[])[]): Layer
             : 'Give what layer functions return, such as reluLayer().',
       })
   }
-  for (const [i, layer] of layers.entries()) append(layer, `position ${i + 1}`)
+  for (const [i, layer] of layers.entries()) append(layer, `layers[${i}]`)
   return result
 }

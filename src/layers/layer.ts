@@ -322,14 +322,13 @@ function displayLayer(layer: Layer): string {
 function displayValue(value: unknown): string {
   if (isArrayValue(value))
     return value.numel === 1 ? formatShort(value.item()) : `[${value.size.join('×')} ${value.underlyingType}]`
-  if (Array.isArray(value) && value.length > 0 && value.every(Array.isArray))
-    return `[${value.map((row) => row.join(' ')).join('; ')}]`
   return formatShort(value as DisplayValue)
 }
 
 /** `layer 'conv' (2-D Convolution: 20 5×5 convolutions ...)`: how messages name a layer. */
-export function layerLabel(layer: Layer): string {
-  return `layer '${layer.name}' (${layer.typeName}: ${layer.description})`
+export function layerLabel({ name, typeName, description }: Layer): string {
+  const isSame = typeName.toLowerCase() === description.toLowerCase()
+  return `layer '${name}' (${isSame ? typeName : `${typeName}: ${description}`})`
 }
 
 /** What a network calls layers of this kind that have no name: `'conv'`. */
@@ -488,10 +487,8 @@ function inLayer<T>(layer: Layer, inputs: readonly ArrayInfo[], work: () => T): 
     if (!(error instanceof DimensionError) && !(error instanceof OptionError)) throw error
     const { expects, got, remedy } = error.problem
     const input = inputs.map(describe).join(' and ')
-    throw new NetworkError(
-      { call: layerLabel(layer), expects, got: got.includes(input) ? got : `${got} (input ${input})`, remedy },
-      { cause: error },
-    )
+    const seen = got.includes(input) ? got : `${got}; the input is ${input}`
+    throw new NetworkError({ call: layerLabel(layer), expects, got: seen, remedy }, { cause: error })
   }
 }
 

@@ -57,6 +57,7 @@ export function shown(value: unknown): string {
     return text.length <= 80 ? text : `a list of ${value.length}`
   }
   const name = value.constructor?.name ?? 'Object'
+  if (name === 'Object') return 'an object'
   return ArrayBuffer.isView(value) ? `a ${name} of ${(value as Uint8Array).length}` : `an object of class ${name}`
 }
 
