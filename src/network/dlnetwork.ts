@@ -42,6 +42,7 @@ import {
   withSeries,
 } from './layer-graph.js'
 import { layerNames } from './layer-names.js'
+import type { NetworkDataLayout } from './network-data-layout.js'
 import { connectionTable, displayNetwork, type ParameterRow, parameterTable } from './network-display.js'
 import { inputArray, isSizedData, type NetworkInput } from './network-input.js'
 
@@ -83,11 +84,12 @@ export interface RunContext {
 }
 
 /** What a network is: copies of layers, connections, and what was chosen about it. */
-interface Content {
+export interface NetworkContent {
   readonly graph: LayerGraph
   /** Undefined: every output that is connected to nothing. */
   readonly chosenOutputs: readonly Port[] | undefined
-  readonly isInitialized: boolean
+  /** What the sizes follow from, one layout for each input; undefined until the network is initialized. */
+  readonly layouts: readonly NetworkDataLayout[] | undefined
 }
 
 /** By number of the layer, parameters that stand in for the layer's own. */
@@ -100,20 +102,21 @@ type Overrides = ReadonlyMap<number, Readonly<Record<string, DlArray>>>
  * Source: MATLAB, `dlnetwork`.
  */
 export class DlNetwork {
-  readonly #content: Content
+  /** @internal */
+  readonly content: NetworkContent
   /** Arrays of `dlfeval` in place of the parameters: then the layers belong to the network that was traced. */
   readonly #traced: Overrides | undefined
   readonly #plans = new Map<string, ExecutionPlan>()
   #isDisposed = false
 
   /** @internal Takes the layers as its own. */
-  constructor(content: Content, traced?: Overrides) {
-    this.#content = content
+  constructor(content: NetworkContent, traced?: Overrides) {
+    this.content = content
     this.#traced = traced
   }
 
   get #graph(): LayerGraph {
-    return this.#content.graph
+    return this.content.graph
   }
 
   // --- What it is -----------------------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ export class DlNetwork {
 
   /** True when sizes are known and all parameters have values. */
   get initialized(): boolean {
-    return this.#content.isInitialized
+    return this.content.layouts !== undefined
   }
 
   #rows(parametersOf: (layer: Layer) => { name: string; value: DlArray | undefined }[]): ParameterRow[] {
@@ -334,7 +337,7 @@ export class DlNetwork {
   }
 
   #outputPorts(): readonly Port[] {
-    return this.#content.chosenOutputs ?? graphOutputs(this.#graph)
+    return this.content.chosenOutputs ?? graphOutputs(this.#graph)
   }
 
   // --- Parameters, for training -----------------------------------------------------------------------------------------
@@ -394,7 +397,7 @@ export class DlNetwork {
   /** @internal The same network over traced parameters. */
   [tracedCopy](trace: (array: DlArray) => DlArray): DlNetwork {
     this.#checkUse('dlfeval', this.inputNames.length)
-    return new DlNetwork(this.#content, this.#withParameters(trace))
+    return new DlNetwork(this.content, this.#withParameters(trace))
   }
 
   /** @internal Everything whose memory the network needs. */
@@ -435,8 +438,8 @@ export class DlNetwork {
     const examples = hasOptions ? given.slice(0, -1) : given
     const graph = copyGraph(this.#graph)
     const random = seed === undefined ? currentStream() : new RandomStream(seed)
-    initializeGraph(graph, examples, random, call)
-    return new DlNetwork({ ...this.#content, graph, isInitialized: true })
+    const layouts = initializeGraph(graph, examples, random, call)
+    return new DlNetwork({ ...this.content, graph, layouts })
   }
 
   // --- Changing the graph -----------------------------------------------------------------------------------------------
@@ -478,14 +481,14 @@ export class DlNetwork {
 
   /** Another graph is not initialized; outputs that were chosen go along with their layers. */
   #changed(graph: LayerGraph, numbers?: ReadonlyMap<number, number>): DlNetwork {
-    const chosenOutputs = this.#content.chosenOutputs?.flatMap(({ layer, port }) => {
+    const chosenOutputs = this.content.chosenOutputs?.flatMap(({ layer, port }) => {
       const number = numbers ? numbers.get(layer) : layer
       return number !== undefined && port < graph.layers[number]!.numOutputs ? [{ layer: number, port }] : []
     })
     return new DlNetwork({
       graph,
       chosenOutputs: chosenOutputs?.length ? chosenOutputs : undefined,
-      isInitialized: false,
+      layouts: undefined,
     })
   }
 
@@ -520,7 +523,7 @@ export class DlNetwork {
     const { layer, parameter } = parameterPath(given.slice(0, -1), call)
     const graph = copyGraph(this.#graph)
     setFactor(graph.layers[layerNamed(graph, layer, call)]!, parameter, kind, given.at(-1) as number)
-    return new DlNetwork({ ...this.#content, graph })
+    return new DlNetwork({ ...this.content, graph })
   }
 
   // --- Printing -----------------------------------------------------------------------------------------------------------
@@ -599,7 +602,7 @@ export function dlnetwork(
     })
   const graph = withSeries(emptyGraph, namedCopies(layers, [], call), call)
   const chosenOutputs = outputNames?.map((name) => portNamed(graph, name, 'output', call))
-  const net = new DlNetwork({ graph, chosenOutputs, isInitialized: false })
+  const net = new DlNetwork({ graph, chosenOutputs, layouts: undefined })
   if (!initialize || graph.layers.length === 0) {
     if (examples.length > 0) throw examplesWithoutUse(call)
     return net

@@ -1,5 +1,5 @@
 import { isInputLayer } from '../layers/layer.js'
-import { type LayerGraph, type Port, samePort, topologicalOrder } from './layer-graph.js'
+import { type LayerGraph, type Port, portKey, sourcesOf, topologicalOrder } from './layer-graph.js'
 
 // What a network does, as a list of steps over numbered slots; the graph says what it is. Each slot is written once. Steps
 // may later stand for several layers that run as one.
@@ -26,46 +26,41 @@ export interface ExecutionPlan {
 /** The steps that compute `outputs` from `inputs`, and no others. */
 export function planExecution(graph: LayerGraph, inputs: readonly Port[], outputs: readonly Port[]): ExecutionPlan {
   const order = topologicalOrder(graph, 'dlnetwork')
-  const source = new Map<string, Port>()
-  for (const { from, to } of graph.edges) source.set(key(to), from)
+  const source = sourcesOf(graph)
   const needed = new Set(outputs.map(({ layer }) => layer))
   for (const layer of [...order].reverse())
     if (needed.has(layer))
       graph.layers[layer]!.inputNames.forEach((_, port) => {
-        const from = source.get(key({ layer, port }))
+        const from = source.get(portKey({ layer, port }))
         if (from) needed.add(from.layer)
       })
 
   let slots = 0
   const entry: (number | undefined)[] = inputs.map(({ layer }) => (needed.has(layer) ? slots++ : undefined))
+  const entryAt = new Map(inputs.map((port, i) => [portKey(port), entry[i]]))
   const slotOf = new Map<string, number>()
   const planned = order
     .filter((layer) => needed.has(layer))
     .map((layer) => {
       const count = isInputLayer(graph.layers[layer]!) ? 1 : graph.layers[layer]!.numInputs
       const read = Array.from({ length: count }, (_, port) => {
-        const from = source.get(key({ layer, port }))
-        return from ? slotOf.get(key(from))! : entry[inputs.findIndex((input) => samePort(input, { layer, port }))]!
+        const from = source.get(portKey({ layer, port }))
+        return from ? slotOf.get(portKey(from))! : entryAt.get(portKey({ layer, port }))!
       })
       const written = graph.layers[layer]!.outputNames.map((_, port) => {
-        slotOf.set(key({ layer, port }), slots)
+        slotOf.set(portKey({ layer, port }), slots)
         return slots++
       })
       return { layer, inputs: read, outputs: written }
     })
 
-  const asked = outputs.map((port) => slotOf.get(key(port))!)
+  const asked = outputs.map((port) => slotOf.get(portKey(port))!)
   const lastStep = new Map<number, number>()
   planned.forEach((step, number) => {
     for (const slot of [...step.outputs, ...step.inputs]) lastStep.set(slot, number)
   })
-  const steps = planned.map((step, number) => ({
-    ...step,
-    finished: [...lastStep].filter(([slot, last]) => last === number && !asked.includes(slot)).map(([slot]) => slot),
-  }))
+  const finished: number[][] = planned.map(() => [])
+  for (const [slot, last] of lastStep) if (!asked.includes(slot)) finished[last]!.push(slot)
+  const steps = planned.map((step, number) => ({ ...step, finished: finished[number]! }))
   return { steps, slots, inputs: entry, outputs: asked }
-}
-
-function key({ layer, port }: Port): string {
-  return `${layer}/${port}`
 }

@@ -2,7 +2,16 @@ import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { NetworkError } from '../errors.js'
 import { inferLayer, initializeLayer, inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
 import type { RandomStream } from '../operations/random.js'
-import { graphInputs, type LayerGraph, type Port, portName, quoted, samePort, topologicalOrder } from './layer-graph.js'
+import {
+  graphInputs,
+  type LayerGraph,
+  type Port,
+  portKey,
+  portName,
+  quoted,
+  sourcesOf,
+  topologicalOrder,
+} from './layer-graph.js'
 import { NetworkDataLayout } from './network-data-layout.js'
 
 // Sizes and first values of parameters: the layers' size rules, one after the other from the inputs on. Nothing is computed.
@@ -31,33 +40,38 @@ function exampleInfo(info: ArrayInfo): ExampleInfo {
   return { info: filled(STAND_IN), other: filled(OTHER_STAND_IN) }
 }
 
-/** Fills sizes and parameters of all layers, following their size rules from the inputs on. */
+/**
+ * Fills sizes and parameters of all layers, following their size rules from the inputs on. Returns what the sizes follow from,
+ * one layout for each input.
+ */
 export function initializeGraph(
   graph: LayerGraph,
   examples: readonly unknown[],
   random: RandomStream,
   call: string,
-): void {
+): NetworkDataLayout[] {
   const entries = entryInfos(graph, examples, call)
+  const sources = sourcesOf(graph)
+  const entryAt = new Map(entries.map(({ port, info }) => [portKey(port), exampleInfo(info)]))
   const known = new Map<string, ExampleInfo>()
-  const hasUnknown = entries.some(({ entry }) => entry.info.size.join() !== entry.other.size.join())
+  const hasUnknown = entries.some(({ info }) => info.size.some(Number.isNaN))
   for (const number of topologicalOrder(graph, call)) {
     const layer = graph.layers[number]!
     const count = isInputLayer(layer) ? 1 : layer.numInputs
     const inputs = Array.from({ length: count }, (_, port) => {
-      const edge = graph.edges.find(({ to }) => samePort(to, { layer: number, port }))
-      return edge
-        ? known.get(`${edge.from.layer}/${edge.from.port}`)!
-        : entries.find((one) => samePort(one.port, { layer: number, port }))!.entry
+      const key = portKey({ layer: number, port })
+      const from = sources.get(key)
+      return from ? known.get(portKey(from))! : entryAt.get(key)!
     })
     const infos = inputs.map(({ info }) => info)
     initializeLayer(layer, infos, random)
     const outputs = inferLayer(layer, infos)
     const others = hasUnknown ? inferOther(layer, inputs) : outputs
     outputs.forEach((info, port) => {
-      known.set(`${number}/${port}`, { info, other: others[port]! })
+      known.set(portKey({ layer: number, port }), { info, other: others[port]! })
     })
   }
+  return entries.map(({ info }) => new NetworkDataLayout(info.size, info.dims))
 }
 
 /** What comes out if the extents that are unknown have other values: parameters that now do not fit depend on them. */
@@ -115,6 +129,6 @@ function entryInfos(graph: LayerGraph, examples: readonly unknown[], call: strin
   const waiting = [...examples]
   return ports.map((port) => ({
     port,
-    entry: exampleInfo(isForAll || !described(port) ? infoOf(waiting.shift()) : described(port)!),
+    info: isForAll || !described(port) ? infoOf(waiting.shift()) : described(port)!,
   }))
 }

@@ -192,6 +192,16 @@ export function samePort(a: Port, b: Port): boolean {
   return a.layer === b.layer && a.port === b.port
 }
 
+/** A port as the key of a map. */
+export function portKey({ layer, port }: Port): string {
+  return `${layer}/${port}`
+}
+
+/** For each input that is connected, by its key, the output it is connected to. */
+export function sourcesOf(graph: LayerGraph): ReadonlyMap<string, Port> {
+  return new Map(graph.edges.map(({ from, to }) => [portKey(to), from]))
+}
+
 export function connectionsOf(graph: LayerGraph): Connection[] {
   return [...graph.edges]
     .sort((a, b) => a.from.layer - b.from.layer || a.to.layer - b.to.layer || a.to.port - b.to.port)
@@ -203,33 +213,29 @@ export function connectionsOf(graph: LayerGraph): Connection[] {
 
 /** Where data enters: input layers, and inputs that nothing is connected to; in the order of the layers. */
 export function graphInputs(graph: LayerGraph): Port[] {
-  return graph.layers.flatMap((layer, number) =>
-    isInputLayer(layer) ? [{ layer: number, port: 0 }] : openInputs(graph, number),
-  )
-}
-
-/** The inputs of a layer that nothing is connected to. */
-function openInputs(graph: LayerGraph, layer: number): Port[] {
-  return graph.layers[layer]!.inputNames.map((_, port) => ({ layer, port })).filter(
-    (port) => !graph.edges.some(({ to }) => samePort(to, port)),
-  )
+  const taken = sourcesOf(graph)
+  return graph.layers.flatMap((layer, number) => {
+    if (isInputLayer(layer)) return [{ layer: number, port: 0 }]
+    return layer.inputNames.map((_, port) => ({ layer: number, port })).filter((port) => !taken.has(portKey(port)))
+  })
 }
 
 /** Outputs that are connected to nothing, in the order of the layers. */
 export function graphOutputs(graph: LayerGraph): Port[] {
+  const taken = new Set(graph.edges.map(({ from }) => portKey(from)))
   return graph.layers.flatMap((layer, number) =>
-    layer.outputNames
-      .map((_, port) => ({ layer: number, port }))
-      .filter((port) => !graph.edges.some(({ from }) => samePort(from, port))),
+    layer.outputNames.map((_, port) => ({ layer: number, port })).filter((port) => !taken.has(portKey(port))),
   )
 }
 
 /** Layers in an order in which each comes after those it depends on, otherwise as they are. Throws for a cycle. */
 export function topologicalOrder(graph: LayerGraph, call: string): number[] {
-  const waiting = graph.layers.map((_, layer) => graph.edges.filter(({ to }) => to.layer === layer).length)
-  const following = graph.layers.map((_, layer) =>
-    graph.edges.filter(({ from }) => from.layer === layer).map(({ to }) => to.layer),
-  )
+  const waiting = graph.layers.map(() => 0)
+  const following: number[][] = graph.layers.map(() => [])
+  for (const { from, to } of graph.edges) {
+    waiting[to.layer]!++
+    following[from.layer]!.push(to.layer)
+  }
   const order: number[] = []
   const isPlaced = graph.layers.map(() => false)
   for (let next = 0; next < graph.layers.length; ) {

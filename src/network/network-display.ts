@@ -1,9 +1,10 @@
-import { displayObject, displayTable } from '../array/display.js'
+import { displayObject, displaySize, displayTable } from '../array/display.js'
 import type { DlArray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { formatShort } from '../array/number-display.js'
-import type { Layer } from '../layers/layer.js'
+import { isInputLayer, type Layer } from '../layers/layer.js'
 import type { Connection } from './layer-graph.js'
+import type { NetworkDataLayout } from './network-data-layout.js'
 
 // Networks as MATLAB prints them.
 
@@ -24,6 +25,8 @@ export interface PrintedNetwork {
   readonly inputNames: readonly string[]
   readonly outputNames: readonly string[]
   readonly initialized: boolean
+  /** @internal */
+  readonly content: { readonly layouts: readonly NetworkDataLayout[] | undefined }
 }
 
 export function displayNetwork(net: PrintedNetwork): string {
@@ -66,7 +69,12 @@ export function summary(net: PrintedNetwork): string {
     const lines = net.inputNames.map((name, i) => {
       const layer = layers.get(name.split('/')[0]!)!
       // What enters an input layer is in its description, before what it does with it.
-      const what = layer.numInputs === 0 ? layer.description.replace(/ with '.*' normalization$/, '') : 'any size'
+      const layout = net.content.layouts?.[i]
+      const what = isInputLayer(layer)
+        ? layer.description.replace(/ with \S+ normalization$/, '')
+        : layout
+          ? displaySize(layout.size, layout.dims)
+          : 'unknown'
       return `      ${i + 1}   ${`'${name}'`.padEnd(width)}   ${what}`
     })
     blocks.push(['   Inputs:', ...lines].join('\n'))

@@ -549,7 +549,7 @@ describe('printing', () => {
         '   Number of learnables: 519',
         '',
         '   Inputs:',
-        "      1   'conv'   any size",
+        "      1   'conv'   8(S) × 8(S) × 2(C) × NaN(B)",
       ].join('\n'),
     )
     expect(summary(dlnetwork())).toBe('   Initialized: false')

@@ -106,7 +106,7 @@ describe('networks with input layers', () => {
     )
     const two = dlnetwork(featureInputLayer(4, { name: 'a' })).addLayers(sequenceInputLayer(12, { name: 'other' }))
     expect(summary(two)).toMatch(
-      /Inputs:\n {6}1 {3}'a' {9}4 features\n {6}2 {3}'other' {5}Sequence input with 12 dimensions$/,
+      /Inputs:\n {6}1 {3}'a' {7}4 features\n {6}2 {3}'other' {3}Sequence input with 12 dimensions$/,
     )
     expect(() => dlnetwork([reluLayer(), imageInputLayer([2, 2])])).toThrow(
       /an input layer only at the beginning.*'imageinput'.*after layer 'relu'/,
