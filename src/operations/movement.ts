@@ -62,13 +62,14 @@ export function launchCopy(wasm: WasmBackend, x: number, y: number, region: Stri
   )
 }
 
-/** The same in plain TypeScript, between views that begin at the given elements. */
+/** The same in plain TypeScript, between views that begin at the given elements; += with `add`. */
 export function copyRegion(
   x: ArrayLike<number>,
   xStart: number,
   y: { [index: number]: number },
   yStart: number,
   { size, xSteps, ySteps }: StridedRegion,
+  add = false,
 ): void {
   const index = size.map(() => 0)
   let from = xStart
@@ -76,7 +77,7 @@ export function copyRegion(
   let total = 1
   for (const extent of size) total *= extent
   for (let i = 0; i < total; i++) {
-    y[to] = x[from]!
+    y[to] = add ? y[to]! + x[from]! : x[from]!
     for (let d = 0; d < size.length; d++) {
       from += xSteps[d]!
       to += ySteps[d]!

@@ -1,113 +1,234 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
-import { describe, numel, strides } from '../array/format.js'
+import { describe, normalized, numel, strides } from '../array/format.js'
 import { DimensionError } from '../errors.js'
-import { copyRegion, launchCopy, merged } from './movement.js'
-import { operation } from './operation.js'
+import { copyRegion, launchCopy, merged, type StridedRegion } from './movement.js'
+import { operation, type Sample } from './operation.js'
 import { reshape } from './relabel.js'
 
-/** Along one dimension: all (`':'`), one index, `'end'`, a list of indices, a range made by `colon`, or a logical list. */
-export type Subscript = ':' | 'end' | number | readonly number[] | readonly boolean[] | Colon
+/**
+ * Along one dimension: all (`':'`), one index, `'end'`, a list of indices, a range made by `colon`, a logical list, or an
+ * array of indices or (of class logical) of choices.
+ */
+export type Subscript = ':' | 'end' | number | readonly number[] | readonly boolean[] | Colon | DlArray
 
 /** A range of indices: `from`, `from + step`, ... up to `to`. */
 export interface Colon {
-  readonly from: number
+  readonly from: number | 'end'
   readonly to: number | 'end'
   readonly step: number
 }
 
 /** Indices from, from + step, ... up to `to` (`'end'`: the last one), counted from 1. Source: MATLAB, `colon`. */
-export function colon(from: number, to: number | 'end', step = 1): Colon {
+export function colon(from: number | 'end', to: number | 'end', step = 1): Colon {
   return { from, to, step }
 }
 
-/** Y(i) = X(start + i * step): a regular block of an array; zero-based, one entry per dimension. */
-export const blockOperation = operation({
+/** One strided copy of a selection: where it begins in the whole and in the selection. */
+interface Piece {
+  readonly whole: number
+  readonly selection: number
+  readonly region: StridedRegion
+}
+
+/** `indices[d]` are zero-based indices along dimension d, a list for every dimension of X and perhaps more. */
+interface SelectOptions {
+  readonly indices: readonly (readonly number[])[]
+}
+
+/** Y(k1, k2, ...) = X(indices[0][k1], indices[1][k2], ...). */
+export const selectOperation = operation({
   name: 'index',
   inputs: ['X'],
   outputs: ['Y'],
-  options: { start: [] as readonly number[], step: [] as readonly number[], count: [] as readonly number[] },
-  rule({ X }, { start, step, count }) {
-    const own = strides(X.size)
-    return {
-      outputs: [{ size: count, dims: X.dims, type: X.type }],
-      plan: {
-        offset: start.reduce((offset, from, d) => offset + (count.includes(0) ? 0 : from * own[d]!), 0),
-        region: merged({ size: count, xSteps: step.map((by, d) => by * own[d]!), ySteps: strides(count) }),
-      },
-    }
+  options: { indices: [] } as SelectOptions,
+  rule({ X }, { indices }) {
+    const count = indices.map((list) => list.length)
+    const dims = X.dims === '' ? '' : X.dims.padEnd(indices.length, 'U')
+    return { outputs: [{ ...normalized(count, dims), type: X.type }], plan: { pieces: piecesOf(indices, X.size) } }
   },
   saves: [],
   gradient: {
-    X: ({ gradient, options, inputs }): DlArray =>
-      placeOperation.run({ dY: gradient }, { start: options.start, step: options.step, size: inputs.X.size }),
+    X: ({ gradient, options: { indices }, inputs: { X } }): DlArray =>
+      placeOperation.run({ dY: gradient }, { indices, size: X.size, dims: X.dims }),
   },
   kernels: {
     reference({ inputs, outputs, plan }) {
-      copyRegion(inputs.X, plan.offset, outputs.Y, 0, plan.region)
+      for (const { whole, selection, region } of plan.pieces) copyRegion(inputs.X, whole, outputs.Y, selection, region)
     },
     wasm({ inputs, outputs, plan, wasm }) {
-      launchCopy(wasm, inputs.X + 4 * plan.offset, outputs.Y, plan.region)
+      for (const { whole, selection, region } of plan.pieces)
+        launchCopy(wasm, inputs.X + 4 * whole, outputs.Y + 4 * selection, region)
     },
   },
-  samples: () => [
-    { inputs: { X: { size: [5, 7] } }, options: { start: [1, 0], step: [1, 2], count: [3, 4] } },
+  samples: (): readonly Sample<'X', SelectOptions>[] => [
+    {
+      inputs: { X: { size: [5, 7] } },
+      options: {
+        indices: [
+          [1, 2, 3],
+          [0, 2, 4, 6],
+        ],
+      },
+    },
     {
       inputs: { X: { size: [6, 3, 4], format: 'SCB' } },
-      options: { start: [5, 0, 1], step: [-2, 1, 1], count: [3, 3, 2] },
+      options: {
+        indices: [
+          [5, 3, 1],
+          [0, 1, 2],
+          [1, 2],
+        ],
+      },
     },
-    { inputs: { X: { size: [4, 3] } }, options: { start: [0, 0], step: [1, 1], count: [0, 3] } },
+    { inputs: { X: { size: [6, 3, 4], format: 'SCB' } }, options: { indices: [[0, 4, 5, 1, 1], [2, 0], [3]] } },
+    {
+      inputs: { X: { size: [3, 2] } },
+      options: {
+        indices: [
+          [0, 1, 2],
+          [0, 1],
+          [0, 0, 0],
+        ],
+      },
+    },
+    { inputs: { X: { size: [4, 3] } }, options: { indices: [[], [0, 1, 2]] } },
   ],
 })
 
-/** Zeros of `size` with dY at start + i * step: the adjoint of a block. */
+interface PlaceOptions extends SelectOptions {
+  readonly size: readonly number[]
+  readonly dims: string
+}
+
+/** Zeros of `size`, dY added at its indices: the adjoint of a selection. */
 export const placeOperation = operation({
   name: 'place',
   inputs: ['dY'],
   outputs: ['dX'],
-  options: { start: [] as readonly number[], step: [] as readonly number[], size: [] as readonly number[] },
-  rule({ dY }, { start, step, size }) {
-    const own = strides(size)
+  options: { indices: [], size: [], dims: '' } as PlaceOptions,
+  rule({ dY }, { indices, size, dims }) {
     return {
-      outputs: [{ size, dims: dY.dims, type: dY.type }],
+      outputs: [{ size, dims, type: dY.type }],
       plan: {
         total: numel(size),
-        offset: start.reduce((offset, from, d) => offset + (dY.size.includes(0) ? 0 : from * own[d]!), 0),
-        region: merged({ size: dY.size, xSteps: strides(dY.size), ySteps: step.map((by, d) => by * own[d]!) }),
+        pieces: piecesOf(indices, size).map((piece) => ({
+          ...piece,
+          region: { ...piece.region, xSteps: piece.region.ySteps, ySteps: piece.region.xSteps },
+        })),
       },
     }
   },
   saves: [],
   gradient: {
-    dY: ({ gradient, options, inputs }): DlArray =>
-      blockOperation.run({ X: gradient }, { start: options.start, step: options.step, count: inputs.dY.size }),
+    dY: ({ gradient, options: { indices } }): DlArray => selectOperation.run({ X: gradient }, { indices }),
   },
   kernels: {
-    reference({ inputs, outputs, plan }) {
-      outputs.dX.fill(0)
-      copyRegion(inputs.dY, 0, outputs.dX, plan.offset, plan.region)
+    reference({ inputs: { dY }, outputs: { dX }, plan }) {
+      dX.fill(0)
+      for (const { whole, selection, region } of plan.pieces) copyRegion(dY, selection, dX, whole, region, true)
     },
     wasm({ inputs, outputs, plan, wasm }) {
       wasm.launch('fill', { y: outputs.dX, value: 0 }, { items: plan.total, grain: 65536 })
-      launchCopy(wasm, inputs.dY, outputs.dX + 4 * plan.offset, plan.region)
+      for (const { whole, selection, region } of plan.pieces)
+        launchCopy(wasm, inputs.dY + 4 * selection, outputs.dX + 4 * whole, region, true)
     },
   },
-  samples: () => [
-    { inputs: { dY: { size: [3, 4] } }, options: { start: [1, 0], step: [1, 2], size: [5, 7] } },
+  samples: (): readonly Sample<'dY', PlaceOptions>[] => [
     {
-      inputs: { dY: { size: [3, 3, 2], format: 'SCB' } },
-      options: { start: [5, 0, 1], step: [-2, 1, 1], size: [6, 3, 4] },
+      inputs: { dY: { size: [3, 4] } },
+      options: {
+        indices: [
+          [1, 2, 3],
+          [0, 2, 4, 6],
+        ],
+        size: [5, 7],
+      },
+    },
+    {
+      inputs: { dY: { size: [5, 2, 1], format: 'SCB' } },
+      options: { indices: [[0, 4, 5, 1, 1], [2, 0], [3]], size: [6, 3, 4], dims: 'SCB' },
     },
   ],
 })
 
+/** A selection from an array of `size` as strided copies: x is the whole, y the selection. */
+function piecesOf(indices: readonly (readonly number[])[], size: readonly number[]): Piece[] {
+  const count = indices.map((list) => list.length)
+  if (count.includes(0)) return []
+  const wholeStep = strides(indices.map((_, d) => size[d] ?? 1))
+  const ownStep = strides(count)
+  let pieces = [{ whole: 0, selection: 0, size: [] as number[], xSteps: [] as number[] }]
+  indices.forEach((list, d) => {
+    const runs = regularRuns(list)
+    pieces = runs.flatMap(({ first, step, length, position }) =>
+      pieces.map((piece) => ({
+        whole: piece.whole + first * wholeStep[d]!,
+        selection: piece.selection + position * ownStep[d]!,
+        size: [...piece.size, length],
+        xSteps: [...piece.xSteps, step * wholeStep[d]!],
+      })),
+    )
+  })
+  return pieces.map(({ whole, selection, size: extents, xSteps }) => ({
+    whole,
+    selection,
+    region: merged({ size: extents, xSteps, ySteps: ownStep }),
+  }))
+}
+
+interface Run {
+  readonly first: number
+  readonly step: number
+  readonly length: number
+  /** Where in the list it begins. */
+  readonly position: number
+}
+
+/** A list cut into stretches of constant step other than 0: no index occurs twice in one. */
+function regularRuns(list: readonly number[]): Run[] {
+  const runs: Run[] = []
+  let position = 0
+  while (position < list.length) {
+    const first = list[position]!
+    const step = position + 1 < list.length ? list[position + 1]! - first : 0
+    let length = 1
+    if (step !== 0) while (list[position + length] === first + length * step) length++
+    runs.push({ first, step: length > 1 ? step : 1, length, position })
+    position += length
+  }
+  return runs
+}
+
+type Each<F extends string> = F extends `${string}${infer Rest}` ? [unknown, ...Each<Rest>] : []
+
+/** The format after indexing: kept with a subscript per dimension, lost with fewer. */
+export type Indexed<F extends string, S extends readonly unknown[]> = string extends F
+  ? string
+  : F extends ''
+    ? ''
+    : number extends S['length']
+      ? string
+      : S extends readonly [...Each<F>]
+        ? F
+        : S extends readonly [...Each<F>, ...unknown[]]
+          ? string
+          : // A singleton U at the end may not be there.
+            F extends `${string}U`
+            ? string
+            : ''
+
 /**
  * Elements of an array, as `X(i, j, ...)` in MATLAB: subscripts count from 1, one per dimension, and the format is kept.
  * Fewer subscripts than dimensions number the remaining dimensions as one, and `index(X, ':')` is the column of all elements;
- * the result is then unformatted.
+ * the result is then unformatted. One list picks elements into a column, from a row vector into a row.
  *
- * Errors: a {@link DimensionError} for subscripts outside the array. Source: MATLAB, array indexing.
+ * Errors: a {@link DimensionError} for subscripts outside the array. Source: MATLAB, "Array Indexing".
  */
-export function index<F extends string>(X: DlArray<F>, ...subscripts: readonly Subscript[]): DlArray<F> {
+export function index<F extends string, const S extends readonly Subscript[]>(
+  X: DlArray<F>,
+  ...subscripts: S
+): DlArray<Indexed<F, S>>
+export function index(X: DlArray, ...subscripts: readonly Subscript[]): DlArray {
   if (!isdlarray(X) || subscripts.length === 0)
     throw new DimensionError({
       call: 'index',
@@ -115,37 +236,26 @@ export function index<F extends string>(X: DlArray<F>, ...subscripts: readonly S
       got: isdlarray(X) ? 'no subscripts' : typeof X,
       remedy: "Write index(X, ':', 1, [2, 3]).",
     })
+  const first = subscripts[0]
+  if (subscripts.length === 1 && X.ndims === 2 && X.size[0] === 1 && first !== ':' && first !== undefined)
+    return select(reshape(X, X.size), [[0], indicesOf(first, X.numel, 0, X)])
   if (subscripts.length < X.ndims) {
     const kept = subscripts.length - 1
     const flat = reshape(X, [...X.size.slice(0, kept), numel(X.size.slice(kept))])
-    return index(
+    return select(
       flat,
-      ...subscripts,
-      ...Array<Subscript>(flat.ndims - subscripts.length).fill(':'),
-    ) as DlArray as DlArray<F>
+      flat.size.map((extent, d) => indicesOf(subscripts[d] ?? ':', extent, d, flat)),
+    )
   }
-  const extra = subscripts.slice(X.ndims)
-  for (const [i, subscript] of extra.entries()) indicesOf(subscript, 1, X.ndims + i, X)
-  const chosen = subscripts.slice(0, X.ndims).map((subscript, d) => indicesOf(subscript, X.size[d]!, d, X))
-  // Regular blocks are one strided copy; an irregular list is a block per run of it.
-  const irregular = chosen.findIndex((indices) => !isRegular(indices))
-  if (irregular < 0) return block(X, chosen) as DlArray<F>
-  const runs = regularRuns(chosen[irregular]!)
-  const pieces = runs.map((run) =>
-    index(X, ...chosen.map((indices, d) => (d === irregular ? run : indices).map((i) => i + 1))),
+  return select(
+    X,
+    subscripts.map((subscript, d) => indicesOf(subscript, X.size[d] ?? 1, d, X)),
   )
-  return concatenate(pieces, irregular) as DlArray<F>
 }
 
-function block(X: DlArray, chosen: readonly (readonly number[])[]): DlArray {
-  return blockOperation.run(
-    { X },
-    {
-      start: chosen.map((indices) => indices[0] ?? 0),
-      step: chosen.map((indices) => (indices.length > 1 ? indices[1]! - indices[0]! : 1)),
-      count: chosen.map((indices) => indices.length),
-    },
-  )
+/** The elements at zero-based indices, a list per dimension. */
+export function select(X: DlArray, indices: readonly (readonly number[])[]): DlArray {
+  return selectOperation.run({ X }, { indices })
 }
 
 /** Zero-based indices along dimension `d`. */
@@ -158,164 +268,131 @@ function indicesOf(subscript: Subscript, extent: number, d: number, X: DlArray):
       remedy: "Subscripts count from 1; use ':' for all and 'end' for the last.",
     })
   }
-  const one = (value: number) =>
-    Number.isInteger(value) && value >= 1 && value <= extent ? value - 1 : fail(String(value))
+  const one = (value: unknown): number =>
+    typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= extent
+      ? value - 1
+      : fail(JSON.stringify(value) ?? 'undefined')
+  const chosen = (list: ArrayLike<boolean | number>): number[] => {
+    const indices: number[] = []
+    for (let i = 0; i < list.length; i++)
+      if (list[i]) {
+        if (i >= extent) fail(`a logical list of ${list.length}`)
+        indices.push(i)
+      }
+    return indices
+  }
   if (subscript === ':') return Array.from({ length: extent }, (_, i) => i)
   if (subscript === 'end') return [one(extent)]
-  if (typeof subscript === 'number') return [one(subscript)]
-  if (Array.isArray(subscript)) {
-    if (subscript.length > 0 && typeof subscript[0] === 'boolean') {
-      if (subscript.length > extent && (subscript as boolean[]).lastIndexOf(true) >= extent)
-        fail(`a logical list of ${subscript.length}`)
-      return (subscript as boolean[]).flatMap((is, i) => (is ? [i] : []))
-    }
-    return (subscript as number[]).map(one)
-  }
-  if (typeof subscript === 'object' && 'from' in subscript) {
-    const { from, step } = subscript
+  if (isdlarray(subscript))
+    return subscript.underlyingType === 'logical' ? chosen(subscript.values()) : Array.from(subscript.values(), one)
+  if (isList(subscript))
+    return subscript.every((item) => typeof item === 'boolean') ? chosen(subscript) : Array.from(subscript, one)
+  if (typeof subscript === 'object' && subscript !== null && 'from' in subscript) {
+    const { step } = subscript
+    const from = subscript.from === 'end' ? extent : subscript.from
     const to = subscript.to === 'end' ? extent : subscript.to
     if (![from, to, step].every(Number.isInteger) || step === 0) fail(`${from}:${step}:${to}`)
     const indices: number[] = []
     for (let i = from; step > 0 ? i <= to : i >= to; i += step) indices.push(one(i))
     return indices
   }
-  return fail(JSON.stringify(subscript))
+  return [one(subscript)]
 }
 
-function isRegular(indices: readonly number[]): boolean {
-  const step = indices[1]! - indices[0]!
-  return indices.length < 2 || (step !== 0 && indices.every((index, i) => i === 0 || index - indices[i - 1]! === step))
-}
-
-function regularRuns(indices: readonly number[]): number[][] {
-  const runs: number[][] = []
-  for (const index of indices) {
-    const run = runs.at(-1)
-    const step = run && run.length > 1 ? run[1]! - run[0]! : undefined
-    const by = run ? index - run.at(-1)! : 0
-    if (run && by !== 0 && (step === undefined || by === step)) run.push(index)
-    else runs.push([index])
-  }
-  return runs
-}
-
-// --- Concatenation ---------------------------------------------------------------------------------------------------
-
-/** One operation for each number of arrays. */
-const concatenations = new Map<number, ReturnType<typeof concatenationOperation>>()
-
-function concatenationOperation(count: number) {
-  const inputs = Array.from({ length: count }, (_, i) => `X${i + 1}`)
-  return operation<
-    string,
-    'Y',
-    { dimension: number },
-    readonly { offset: number; region: ReturnType<typeof merged> }[],
-    never
-  >({
-    name: 'cat',
-    inputs,
-    outputs: ['Y'],
-    options: { dimension: 0 },
-    rule(named, { dimension }) {
-      const infos = inputs.map((input) => named[input]!)
-      const first = infos[0]!
-      const total = infos.reduce((sum, info) => sum + (info.size[dimension] ?? 1), 0)
-      const count = Math.max(dimension + 1, first.size.length)
-      const size = Array.from({ length: count }, (_, d) => (d === dimension ? total : (first.size[d] ?? 1)))
-      const own = strides(size)
-      let offset = 0
-      const plan = infos.map((info) => {
-        const extents = size.map((_, d) => info.size[d] ?? 1)
-        const piece = { offset, region: merged({ size: extents, xSteps: strides(extents), ySteps: own }) }
-        offset += own[dimension]! * extents[dimension]!
-        return piece
-      })
-      const type = infos.some((info) => info.type === 'single')
-        ? 'single'
-        : infos.some((info) => info.type === 'double')
-          ? 'double'
-          : 'logical'
-      const dims = infos.find((info) => info.dims !== '')?.dims ?? ''
-      return { outputs: [{ size, dims: dims && dims.padEnd(count, 'U'), type }], plan }
-    },
-    saves: [],
-    gradient: Object.fromEntries(
-      inputs.map((input, i) => [
-        input,
-        ({ gradient, options: { dimension }, inputs: infos }) => {
-          const before = inputs.slice(0, i).reduce((sum, other) => sum + (infos[other]!.size[dimension] ?? 1), 0)
-          const own = infos[input]!.size
-          const count = gradient.size.map((_, d) => own[d] ?? 1)
-          return blockOperation.run(
-            { X: gradient },
-            { start: count.map((_, d) => (d === dimension ? before : 0)), step: count.map(() => 1), count },
-          )
-        },
-      ]),
-    ),
-    kernels: {
-      reference(call) {
-        call.plan.forEach(({ offset, region }, i) => {
-          copyRegion(call.inputs[inputs[i]!]!, 0, call.outputs.Y, offset, region)
-        })
-      },
-      wasm(call) {
-        call.plan.forEach(({ offset, region }, i) => {
-          launchCopy(call.wasm, call.inputs[inputs[i]!]!, call.outputs.Y + 4 * offset, region)
-        })
-      },
-    },
-    samples: () => [],
-  })
-}
-
-function concatenate(arrays: readonly DlArray[], dimension: number): DlArray {
-  let made = concatenations.get(arrays.length)
-  if (!made) {
-    made = concatenationOperation(arrays.length)
-    concatenations.set(arrays.length, made)
-  }
-  return made.run(Object.fromEntries(arrays.map((array, i) => [`X${i + 1}`, array])), { dimension })
+function isList(subscript: Subscript): subscript is readonly number[] | readonly boolean[] {
+  return Array.isArray(subscript)
 }
 
 /**
- * Joins arrays along a dimension: a number counted from 1, or a label. Formatted arrays must have equal formats; with
- * unformatted ones among them the result has the format of the others.
- *
- * Errors: a {@link DimensionError} when formats differ or other extents are not equal. Source: MATLAB, `cat`.
+ * The zero-based dimension that a user names by its number, counted from 1, or by a label that occurs once. Throws a
+ * {@link DimensionError} otherwise.
  */
-export function cat<F extends string>(dimension: number | string, ...arrays: readonly DlArray<F>[]): DlArray<F> {
-  const formats = [...new Set(arrays.map((array) => array.dims).filter((format) => format !== ''))]
-  const first = arrays[0]
-  if (!first || formats.length > 1)
-    throw new DimensionError({
-      call: 'cat',
-      expects: 'arrays of one format',
-      got: first ? formats.map((format) => `'${format}'`).join(' and ') : 'no arrays',
-      remedy: 'Give all arrays the same labels, or strip them with stripdims.',
-    })
+export function dimensionNamed(
+  X: { readonly size: readonly number[]; readonly dims: string },
+  dimension: number | string,
+  call: string,
+): number {
   const position =
-    typeof dimension === 'string'
-      ? (formats[0] ?? '').indexOf(dimension)
-      : Number.isInteger(dimension)
+    typeof dimension === 'string' && dimension.length === 1 && X.dims.split(dimension).length === 2
+      ? X.dims.indexOf(dimension)
+      : typeof dimension === 'number' && Number.isInteger(dimension)
         ? dimension - 1
         : -1
-  if (position < 0)
+  if (position >= 0) return position
+  throw new DimensionError({
+    call,
+    expects: 'a dimension: its number, counted from 1, or a label that occurs once in the array',
+    got: `${JSON.stringify(dimension)} for ${describe(X)}`,
+    remedy: 'Name one dimension.',
+  })
+}
+
+/** The zero-based first dimension that is not 1, which MATLAB's functions take when none is named. */
+function firstNonSingleton(X: DlArray): number {
+  return Math.max(
+    0,
+    X.size.findIndex((extent) => extent !== 1),
+  )
+}
+
+function alongOne(X: DlArray, dimension: number, indices: (extent: number) => number[]): DlArray {
+  const count = Math.max(X.ndims, dimension + 1)
+  return select(
+    X,
+    Array.from({ length: count }, (_, d) => {
+      const extent = X.size[d] ?? 1
+      return d === dimension ? indices(extent) : Array.from({ length: extent }, (_, i) => i)
+    }),
+  )
+}
+
+/**
+ * The elements in reverse order along a dimension: a number counted from 1, or a label. Default: the first dimension that is
+ * not 1. Errors: a {@link DimensionError} for a dimension that is none. Source: MATLAB, `flip`.
+ */
+export function flip<F extends string>(X: DlArray<F>, dimension?: number | string): DlArray<F> {
+  const along = dimension === undefined ? firstNonSingleton(X) : dimensionNamed(X, dimension, 'flip')
+  return alongOne(X, along, (extent) => Array.from({ length: extent }, (_, i) => extent - 1 - i)) as DlArray<F>
+}
+
+/**
+ * The elements moved on by `by` places along a dimension (a number counted from 1, or a label), those at the end coming back
+ * at the beginning. Default: the first dimension that is not 1. Errors: a {@link DimensionError} for a dimension that is none
+ * or a shift that is not whole. Source: MATLAB, `circshift`.
+ */
+export function circshift<F extends string>(X: DlArray<F>, by: number, dimension?: number | string): DlArray<F> {
+  if (!Number.isInteger(by))
     throw new DimensionError({
-      call: 'cat',
-      expects: 'a dimension counted from 1, or a label of the arrays',
-      got: `${JSON.stringify(dimension)} for ${describe(first)}`,
-      remedy: 'Name the dimension along which to join.',
+      call: 'circshift',
+      expects: 'a whole number of places',
+      got: String(by),
+      remedy: 'Positive numbers move on, negative ones back.',
     })
-  for (const array of arrays)
-    for (let d = 0; d < Math.max(array.ndims, first.ndims); d++)
-      if (d !== position && (array.size[d] ?? 1) !== (first.size[d] ?? 1))
-        throw new DimensionError({
-          call: 'cat',
-          expects: `equal extents in every dimension but ${position + 1}`,
-          got: `${describe(first)} and ${describe(array)}`,
-          remedy: `Dimension ${d + 1} differs: ${first.size[d] ?? 1} and ${array.size[d] ?? 1}.`,
-        })
-  return concatenate(arrays, position) as DlArray<F>
+  const along = dimension === undefined ? firstNonSingleton(X) : dimensionNamed(X, dimension, 'circshift')
+  return alongOne(X, along, (extent) =>
+    Array.from({ length: extent }, (_, i) => (((i - by) % extent) + extent) % extent),
+  ) as DlArray<F>
+}
+
+/**
+ * Copies of an array side by side, `counts[d]` of them along dimension d; one number makes as many along both of the first
+ * two. The format is kept, dimensions beyond it becoming U. Errors: a {@link DimensionError} for counts that are not whole or
+ * are negative. Source: MATLAB, `repmat`.
+ */
+export function repmat<F extends string>(X: DlArray<F>, counts: number | readonly number[]): DlArray<F> {
+  const given = typeof counts === 'number' ? [counts, counts] : counts
+  if (given.length === 0 || given.some((count) => !Number.isInteger(count) || count < 0))
+    throw new DimensionError({
+      call: 'repmat',
+      expects: 'a count for each dimension, whole and not negative',
+      got: `[${given.join(', ')}] for ${describe(X)}`,
+      remedy: 'Give 1 for a dimension that is not to be repeated.',
+    })
+  return select(
+    X,
+    Array.from({ length: Math.max(X.ndims, given.length) }, (_, d) => {
+      const extent = X.size[d] ?? 1
+      return Array.from({ length: extent * (given[d] ?? 1) }, (_, i) => i % extent)
+    }),
+  ) as DlArray<F>
 }
