@@ -1,12 +1,14 @@
-// Convolution with few filters per group (depthwise ones, and the last layer of an image generator), single precision.
-// The same formula, arrays and packed filters as in convolution.ts, for step 1 in the direction h. With so few filters,
-// copying every patch would cost more than the arithmetic: here a band of lines of the image is copied once, with its
-// zeros around it, and every tap reads it at its own offset.
+// Convolution that reads patches in place, single precision: the same formula, arrays and packed filters as in
+// convolution.ts, for step 1 in the direction h. A band of lines of the image is copied once, with its zeros around it,
+// and every tap reads it at its own offset. With few filters per group (depthwise convolutions, the last layer of an image
+// generator) copying every patch would cost more than the arithmetic.
 import { scratch } from './scratch';
 import { copyLine, zeroFloats } from './tile';
 
 /** Most taps of a run of channels that is summed in registers: the offsets of so many are kept. */
 const MOST_TAPS: i32 = 4096;
+/** Most filters per group. */
+const MOST_FILTERS: i32 = 64;
 
 @unmanaged class ConvolveDirectBlock {
   x: usize;
@@ -144,7 +146,9 @@ function direct12x3(base: usize, offsets: usize, w: usize, k: i32, to: usize): v
   v128.store(to, s22, 160);
 }
 
-function direct8x4(base: usize, offsets: usize, w: usize, k: i32, to: usize): void {
+// The same for 8 positions, written to columns `column` bytes apart after adding the 4 floats at `bias`, or, where that is
+// 0, the destination.
+function direct8x4(base: usize, offsets: usize, w: usize, k: i32, to: usize, column: usize, bias: usize): void {
   let s00 = f32x4.splat(0);
   let s01 = s00;
   let s10 = s00;
@@ -172,14 +176,32 @@ function direct8x4(base: usize, offsets: usize, w: usize, k: i32, to: usize): vo
     offsets += sizeof<usize>();
     w += 16;
   }
-  v128.store(to, s00, 0);
-  v128.store(to, s01, 16);
-  v128.store(to, s10, 64);
-  v128.store(to, s11, 80);
-  v128.store(to, s20, 128);
-  v128.store(to, s21, 144);
-  v128.store(to, s30, 192);
-  v128.store(to, s31, 208);
+  const c1 = to + column;
+  const c2 = c1 + column;
+  const c3 = c2 + column;
+  if (bias) {
+    let y = v128.load32_splat(bias, 0);
+    v128.store(to, f32x4.add(y, s00), 0);
+    v128.store(to, f32x4.add(y, s01), 16);
+    y = v128.load32_splat(bias, 4);
+    v128.store(c1, f32x4.add(y, s10), 0);
+    v128.store(c1, f32x4.add(y, s11), 16);
+    y = v128.load32_splat(bias, 8);
+    v128.store(c2, f32x4.add(y, s20), 0);
+    v128.store(c2, f32x4.add(y, s21), 16);
+    y = v128.load32_splat(bias, 12);
+    v128.store(c3, f32x4.add(y, s30), 0);
+    v128.store(c3, f32x4.add(y, s31), 16);
+  } else {
+    v128.store(to, f32x4.add(v128.load(to, 0), s00), 0);
+    v128.store(to, f32x4.add(v128.load(to, 16), s01), 16);
+    v128.store(c1, f32x4.add(v128.load(c1, 0), s10), 0);
+    v128.store(c1, f32x4.add(v128.load(c1, 16), s11), 16);
+    v128.store(c2, f32x4.add(v128.load(c2, 0), s20), 0);
+    v128.store(c2, f32x4.add(v128.load(c2, 16), s21), 16);
+    v128.store(c3, f32x4.add(v128.load(c3, 0), s30), 0);
+    v128.store(c3, f32x4.add(v128.load(c3, 16), s31), 16);
+  }
 }
 
 /** y = (first ? bias : y) + sums for `count` positions, `stride` bytes apart. */
@@ -204,7 +226,7 @@ function finish(sums: usize, bias: f32, y: usize, stride: usize, count: i32, fir
 /**
  * The convolution of convolution.ts with stepH = 1. Work item: `lines` neighbouring lines of y, with all filters of one
  * group, of one observation; items run over the lines first, then over d, groups and observations.
- * Preconditions: addresses of floats; 1 or more taps in every dimension; runChannels * taps of h, w and d <= 4096; the
+ * Preconditions: addresses of floats; at most 64 filters; 1 or more taps in every dimension; runChannels * taps of h, w and d <= 4096; the
  * band, runChannels * tapsD * ((lines - 1) stepW + (tapsW - 1) |spacingW| + 1) * (heightY rounded up to 48 + (tapsH - 1)
  * |spacingH|) floats, fits in 1.5 MB of working memory.
  * Tails: a line is computed in whole tiles of 8, 12 or 16 positions on zeros; only the positions of y are stored.
@@ -220,7 +242,9 @@ export function convolveDirect(block: ConvolveDirectBlock, begin: i32, end: i32)
   const k = taps * block.channels;
   const lineBlocks = (block.widthY + block.lines - 1) / block.lines;
   const sums = scratch;
-  const offsets = sums + 256;
+  const zeros = sums + 256;
+  const biases = zeros + 16;
+  const offsets = biases + MOST_FILTERS * 4;
   const band = offsets + MOST_TAPS * sizeof<usize>();
   const tile = filters <= 2 ? 16 : filters == 3 ? 12 : 8;
   const height = (block.heightY + 47) / 48 * 48 + (tapsH - 1) * abs(block.spacingH);
@@ -236,6 +260,7 @@ export function convolveDirect(block: ConvolveDirectBlock, begin: i32, end: i32)
           store<usize>(at, (line * height + h * block.spacingH - (firstH - block.offsetH)) << 2);
           at += sizeof<usize>();
         }
+  memory.fill(zeros, 0, 16);
   const planeX = ((block.heightX * block.widthX * block.depthX) as usize) << 2;
   const planeY = (block.planeY as usize) << 2;
   const strideH = (block.strideHY as usize) << 2;
@@ -247,6 +272,8 @@ export function convolveDirect(block: ConvolveDirectBlock, begin: i32, end: i32)
     rest /= block.depthY;
     const group = rest % block.groups;
     const lines = min(block.widthY - w0, block.lines);
+    for (let f = 0; f < filters; f++)
+      store<f32>(biases + (f << 2), block.bias ? load<f32>(block.bias + ((group * filters + f) << 2)) : 0);
     const image = block.x + ((rest * block.channels) as usize) * planeX;
     const output = block.y + ((rest * filters) as usize) * planeY +
       ((block.firstY + w0 * block.strideWY + d0 * block.strideDY) << 2);
@@ -278,11 +305,17 @@ export function convolveDirect(block: ConvolveDirectBlock, begin: i32, end: i32)
             if (filters == 1) direct16x1(base, offsets, w, run, sums);
             else if (filters == 2) direct16x2(base, offsets, w, run, sums);
             else if (filters == 3) direct12x3(base, offsets, w, run, sums);
-            else direct8x4(base, offsets, w, run, sums);
+            else {
+              if (count == 8 && strideH == 4 && f + 4 <= filters) {
+                const start = first ? biases + (f << 2) : 0;
+                direct8x4(base, offsets, w, run, output + (f as usize) * planeY + ((line * block.strideWY + h) << 2), planeY, start);
+                continue;
+              }
+              direct8x4(base, offsets, w, run, sums, 64, zeros);
+            }
             let to = output + (f as usize) * planeY + ((line * block.strideWY + h * block.strideHY) << 2);
             for (let j = 0, wide = min(filters - f, 4); j < wide; j++) {
-              const bias: f32 = block.bias ? load<f32>(block.bias + ((group * filters + f + j) << 2)) : 0;
-              finish(sums + (j << 6), bias, to, strideH, count, first);
+              finish(sums + (j << 6), load<f32>(biases + ((f + j) << 2)), to, strideH, count, first);
               to += planeY;
             }
           }

@@ -374,8 +374,9 @@ export function convolve(block: ConvolveBlock, begin: i32, end: i32): void {
   splits: i32; // into how many partial sums the positions are cut; a function of the sizes alone
 }
 
-// 4 lines of patches times 2 lines of dy: sums over `count` positions (a multiple of 4), lane by lane, then over lanes.
-function dotTile(a: usize, b: usize, line: usize, count: i32, to: usize, toColumn: usize, accumulate: bool): void {
+// 4 lines of patches times 2 lines of dy, lines GRADIENT_POSITIONS floats apart: sums over `count` positions (a multiple
+// of 4), lane by lane, then over lanes.
+function dotTile(a: usize, b: usize, count: i32, to: usize, toColumn: usize, accumulate: bool): void {
   let s00 = f32x4.splat(0);
   let s10 = s00;
   let s20 = s00;
@@ -384,31 +385,23 @@ function dotTile(a: usize, b: usize, line: usize, count: i32, to: usize, toColum
   let s11 = s00;
   let s21 = s00;
   let s31 = s00;
-  let a1 = a + line;
-  let a2 = a1 + line;
-  let a3 = a2 + line;
-  let b1 = b + line;
   for (; count > 0; count -= 4) {
     const y0 = v128.load(b);
-    const y1 = v128.load(b1);
+    const y1 = v128.load(b, GRADIENT_POSITIONS * 4);
     let x = v128.load(a);
     s00 = f32x4.add(s00, f32x4.mul(x, y0));
     s01 = f32x4.add(s01, f32x4.mul(x, y1));
-    x = v128.load(a1);
+    x = v128.load(a, GRADIENT_POSITIONS * 4);
     s10 = f32x4.add(s10, f32x4.mul(x, y0));
     s11 = f32x4.add(s11, f32x4.mul(x, y1));
-    x = v128.load(a2);
+    x = v128.load(a, GRADIENT_POSITIONS * 8);
     s20 = f32x4.add(s20, f32x4.mul(x, y0));
     s21 = f32x4.add(s21, f32x4.mul(x, y1));
-    x = v128.load(a3);
+    x = v128.load(a, GRADIENT_POSITIONS * 12);
     s30 = f32x4.add(s30, f32x4.mul(x, y0));
     s31 = f32x4.add(s31, f32x4.mul(x, y1));
     a += 16;
-    a1 += 16;
-    a2 += 16;
-    a3 += 16;
     b += 16;
-    b1 += 16;
   }
   const sum0 = sumLanes(s00, s10, s20, s30);
   const sum1 = sumLanes(s01, s11, s21, s31);
@@ -503,7 +496,7 @@ export function convolveFilterGradient(block: FilterGradientBlock, begin: i32, e
           zeroFloats(gradients + (f as usize) * line + ((count as usize) << 2), padded - count);
       for (let i = 0; i < rows4; i += 4)
         for (let f = 0; f < columns2; f += 2)
-          dotTile(patches + (i as usize) * line, gradients + (f as usize) * line, line, padded,
+          dotTile(patches + (i as usize) * line, gradients + (f as usize) * line, padded,
             to + (f as usize) * toColumn + (i << 2), toColumn, at > firstBlock);
     }
   }
