@@ -114,10 +114,7 @@ function parameter(elements: Float64Array, size: readonly number[], place: Place
 function fromFunction(initializer: InitializerFunction, size: readonly number[], place: Place): DlArray {
   const returned = initializer([...size])
   const expected = normalized(size, '').size
-  const isFlat = ArrayBuffer.isView(returned) && returned.length === numel(expected)
-  let value: DlArray | undefined
-  if (isFlat) value = parameter(Float64Array.from(returned as ArrayLike<number>), size, place)
-  else if (returned !== undefined && returned !== null) value = checkNumeric(returned, place) as DlArray | undefined
+  const value = arrayOf(returned, size, place)
   if (value && value.size.join() === expected.join()) return value
   throw new OptionError({
     call: place.call,
@@ -125,6 +122,18 @@ function fromFunction(initializer: InitializerFunction, size: readonly number[],
     got: value ? `one that returned ${describe(value)}` : `one that returned ${shown(returned)}`,
     remedy: 'It is called with the size; return a dlarray of that size, or as many numbers in a typed array.',
   })
+}
+
+/** What an initializer returned as a parameter; undefined when it is no array. */
+function arrayOf(returned: unknown, size: readonly number[], place: Place): DlArray | undefined {
+  if (ArrayBuffer.isView(returned) && (returned as Float32Array).length === numel(size))
+    return parameter(Float64Array.from(returned as Float32Array), size, place)
+  try {
+    return checkNumeric(returned, place) as DlArray | undefined
+  } catch (error) {
+    if (error instanceof OptionError) return undefined
+    throw error
+  }
 }
 
 /**

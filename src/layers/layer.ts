@@ -556,23 +556,27 @@ export function initializeLayer(layer: Layer, inputs: readonly ArrayInfo[], rand
     const { kind, values } = interiorOf(layer)
     const infos = parameterInfos(layer, inputs)
     kind.output(layer, inputs, infos)
-    Object.assign(values, kind.resolve?.(layer, inputs))
+    // Collected first: a layer that fails here stays as it was.
+    const filled: Record<string, unknown> = { ...kind.resolve?.(layer, inputs) }
     for (const { name, property, initializer, fans, size } of kind.learnables ?? []) {
       const given = values[property] as DlArray | undefined
-      const fixedSize = infos[name]!.size
-      if (!given) {
-        const place = { call: kind.functionName, name: initializer }
-        const fan = fans?.(layer, inputs)
-        values[property] = initialValue(values[initializer], size(layer, inputs), fan, random, place)
-      } else if (given.size.join() !== fixedSize.join()) values[property] = held(given, fixedSize)
+      const place = { call: kind.functionName, name: initializer }
+      filled[property] = given
+        ? sized(given, infos[name]!.size)
+        : initialValue(values[initializer], size(layer, inputs), fans?.(layer, inputs), random, place)
     }
     for (const { name, property, initial } of kind.state ?? []) {
-      const { size } = infos[name]!
       const given = values[property] as DlArray | undefined
-      if (!given) values[property] = constantValue(initial, size, { call: kind.functionName, name: property })
-      else if (given.size.join() !== size.join()) values[property] = held(given, size)
+      const { size } = infos[name]!
+      const place = { call: kind.functionName, name: property }
+      filled[property] = given ? sized(given, size) : constantValue(initial, size, place)
     }
+    Object.assign(values, filled)
   })
+}
+
+function sized(given: DlArray, size: readonly number[]): DlArray {
+  return given.size.join() === size.join() ? given : held(given, size)
 }
 
 /**

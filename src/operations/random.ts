@@ -140,7 +140,8 @@ function badSeed(call: string, seed: unknown): OptionError {
   return new OptionError({
     call,
     expects: 'a seed that is a whole number from 0 to 4294967295',
-    got: typeof seed === 'number' ? String(seed) : seed === null ? 'null' : typeof seed,
+    got:
+      typeof seed === 'number' || seed === null ? String(seed) : typeof seed === 'string' ? `'${seed}'` : typeof seed,
     remedy: "Give such a number, or 'default'.",
   })
 }
@@ -165,7 +166,7 @@ export function rng(seed?: number | 'default' | 'shuffle' | RandomState): Random
   if (typeof seed === 'object' && seed !== null) globalStream.restore(seed)
   else {
     const number = seed === 'default' ? 0 : seed === 'shuffle' ? Date.now() % 2 ** 32 : seed
-    if (!isWord(number)) throw badSeed('rng', typeof seed === 'string' ? `'${seed}'` : seed)
+    if (!isWord(number)) throw badSeed('rng', seed)
     globalStream.restore(new RandomStream(number).state())
   }
   return before

@@ -130,11 +130,11 @@ describe('other layers', () => {
   it('refuse what a function returns with another size', () => {
     const layer = convolution2dLayer(2, 4, { weightsInitializer: () => [[1, 2]], name: 'conv' })
     expect(() => initializeLayer(layer, [image], new RandomStream())).toThrowErrorMatchingInlineSnapshot(
-      `[NetworkError: layer 'conv' (2-D Convolution: 4 2×2×8 convolutions with stride [1  1] and padding [0  0  0  0]): expected a function for weightsInitializer that returns an array of size 2×2×8×4, but got one that returned 1×2 unformatted; the input is 28(S) × 28(S) × 8(C) × 1(B). It is called with the size; return a dlarray of that size, or as many numbers in a typed array.]`,
+      `[NetworkError: layer 'conv' (2-D Convolution: 4 2×2 convolutions with stride [1  1] and padding [0  0  0  0]): expected a function for weightsInitializer that returns an array of size 2×2×8×4, but got one that returned 1×2 unformatted; the input is 28(S) × 28(S) × 8(C) × 1(B). It is called with the size; return a dlarray of that size, or as many numbers in a typed array.]`,
     )
     const text = convolution2dLayer(2, 4, { weightsInitializer: () => 'ones' as never, name: 'conv' })
     expect(() => initializeLayer(text, [image], new RandomStream())).toThrowErrorMatchingInlineSnapshot(
-      `[NetworkError: layer 'conv' (2-D Convolution: 4 2×2×8 convolutions with stride [1  1] and padding [0  0  0  0]): expected numbers (nested lists, a typed array or a dlarray) for weightsInitializer, but got 'ones'; the input is 28(S) × 28(S) × 8(C) × 1(B). Leave it out, or give [], to have it initialized.]`,
+      `[NetworkError: layer 'conv' (2-D Convolution: 4 2×2 convolutions with stride [1  1] and padding [0  0  0  0]): expected a function for weightsInitializer that returns an array of size 2×2×8×4, but got one that returned 'ones'; the input is 28(S) × 28(S) × 8(C) × 1(B). It is called with the size; return a dlarray of that size, or as many numbers in a typed array.]`,
     )
   })
 })

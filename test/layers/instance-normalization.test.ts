@@ -360,10 +360,10 @@ describe('scale and offset', () => {
       `"NetworkError: layer 'norm' (Instance Normalization): expected an input with a channel dimension (C), but got 8×8 unformatted. Label the channel dimension C."`,
     )
     expect(initialized({ scaleInitializer: () => [1, 2] }, [8, 8, 3, 2], 'SSCB')).toMatchInlineSnapshot(
-      `"NetworkError: layer 'norm' (Instance Normalization: Instance normalization with 3 channels): expected a function for scaleInitializer that returns an array of size 1×1×3, but got one that returned 2×1 unformatted; the input is 8(S) × 8(S) × 3(C) × 2(B). It is called with the size; return a dlarray of that size, or as many numbers in a typed array."`,
+      `"NetworkError: layer 'norm' (Instance Normalization): expected a function for scaleInitializer that returns an array of size 1×1×3, but got one that returned 2×1 unformatted; the input is 8(S) × 8(S) × 3(C) × 2(B). It is called with the size; return a dlarray of that size, or as many numbers in a typed array."`,
     )
     expect(initialized({ scaleInitializer: () => undefined }, [8, 8, 3, 2], 'SSCB')).toMatchInlineSnapshot(
-      `"NetworkError: layer 'norm' (Instance Normalization: Instance normalization with 3 channels): expected a function for scaleInitializer that returns an array of size 1×1×3, but got one that returned undefined; the input is 8(S) × 8(S) × 3(C) × 2(B). It is called with the size; return a dlarray of that size, or as many numbers in a typed array."`,
+      `"NetworkError: layer 'norm' (Instance Normalization): expected a function for scaleInitializer that returns an array of size 1×1×3, but got one that returned undefined; the input is 8(S) × 8(S) × 3(C) × 2(B). It is called with the size; return a dlarray of that size, or as many numbers in a typed array."`,
     )
     const layer = instanceNormalizationLayer({ name: 'norm' })
     const X = info([8, 3, 2], 'SCB')

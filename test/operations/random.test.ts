@@ -75,7 +75,7 @@ describe('rand', () => {
       `[OptionError: rng: expected a seed that is a whole number from 0 to 4294967295, but got -1. Give such a number, or 'default'.]`,
     )
     expect(() => rng('fast' as never)).toThrowErrorMatchingInlineSnapshot(
-      `[OptionError: rng: expected a seed that is a whole number from 0 to 4294967295, but got string. Give such a number, or 'default'.]`,
+      `[OptionError: rng: expected a seed that is a whole number from 0 to 4294967295, but got 'fast'. Give such a number, or 'default'.]`,
     )
     expect(() => rng({ generator: [1, 2] })).toThrowErrorMatchingInlineSnapshot(
       `[OptionError: RandomStream: expected a state that RandomStream.state() gave, but got one with 2 words. Keep the whole object, for instance as JSON.]`,
