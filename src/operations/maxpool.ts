@@ -89,8 +89,9 @@ export interface AvgPoolOptions extends PoolOptions {
 export function avgpool<F extends string>(X: DlArray<F>, poolSize: PoolSize, options: AvgPoolOptions = {}): DlArray<F> {
   if (poolSize === 'global' && options.dataFormat === undefined) {
     const info = { size: X.size, dims: X.dims as string, type: X.underlyingType }
-    // checks the options, and is faster than one window over everything
-    poolingGeometry(info, { ...avgpoolOperation.options, ...options, poolSize }, false, 'avgpool')
+    // a mean is faster than one window over everything; the options are checked all the same
+    const { dataFormat: _, ...rest } = options
+    avgpoolOperation.infer({ X: info }, { ...rest, poolSize })
     const over = pooledDimensions(info, options.poolFormat ?? '', 'avgpool').map((d) => d + 1)
     return meanOperation.run({ X }, { over }) as DlArray<F>
   }

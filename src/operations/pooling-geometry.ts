@@ -82,6 +82,13 @@ export function poolingGeometry(
       got: "'causal'",
       remedy: 'Give [[begin], [end]] to pad one end only.',
     })
+  if (poolSize === 'global' && (stride !== 1 || padding !== 0))
+    throw new OptionError({
+      call,
+      expects: "no stride and no padding with the pool size 'global'",
+      got: `stride ${JSON.stringify(stride)} and padding ${JSON.stringify(padding)}`,
+      remedy: 'One window covers everything: leave them out.',
+    })
   const pool = poolSize === 'global' ? extents : positive(poolSize, rank, 'the pool size', call)
   const step = poolSize === 'global' ? extents.map(() => 1) : positive(stride, rank, 'stride', call)
   const edges =

@@ -1,7 +1,7 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
-import { DimensionError } from '../errors.js'
+import { DimensionError, OptionError } from '../errors.js'
 import { type Operation, operation, type Sample } from './operation.js'
 import {
   defaultPooling,
@@ -235,6 +235,13 @@ export const avgpoolOperation: Operation<'X', never, 'Y', AverageOptions> = oper
   outputs: ['Y'],
   options: { ...defaultPooling, paddingValue: 0 } as AverageOptions,
   rule({ X }, options) {
+    if (options.paddingValue !== 0 && options.paddingValue !== 'mean')
+      throw new OptionError({
+        call: 'avgpool',
+        expects: "the paddingValue 0 or 'mean'",
+        got: JSON.stringify(options.paddingValue),
+        remedy: "Leave it out to count padding as zeros; 'mean' leaves padding out of the average.",
+      })
     const { geometry, size } = poolingGeometry(X, options, options.paddingValue === 'mean', 'avgpool')
     return { outputs: [{ size, dims: X.dims, type: X.type === 'logical' ? 'single' : X.type }], plan: geometry }
   },

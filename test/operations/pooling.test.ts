@@ -153,6 +153,11 @@ describe('maxpool', () => {
     expect(() => maxpool(X, 2, { poolFormat: 'T' })).toThrow(/poolFormat/)
     expect(() => maxpool(dlarray([1, 2, 3], 'C'), 2)).toThrow(DimensionError)
     expect(() => maxpool(X, 2, { strides: 2 } as never)).toThrow(/'strides'/)
+    expect(() => maxpool(X, 'global', { stride: 2 })).toThrow(/no stride/)
+    expect(() => avgpool(X, 'global', { padding: 1 })).toThrow(/no padding/)
+    expect(() => avgpool(X, 'global', { strides: 1 } as never)).toThrow(/'strides'/)
+    expect(avgpool(X, 'global', { stride: undefined }).size).toEqual([1, 1])
+    expect(() => avgpool(X, 2, { paddingValue: 3 as never })).toThrow(/paddingValue/)
   })
 })
 
