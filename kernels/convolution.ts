@@ -14,7 +14,7 @@
 // The left operand of the product, patches[position, k] with k running over the taps (h fastest) and then the channels,
 // exists only as one packed block in the working memory of a thread.
 import { scratch } from './scratch';
-import { BLOCK_K, BLOCK_ROWS, copyFloats, runLength, tile, tileColumn, zeroFloats } from './tile';
+import { BLOCK_K, BLOCK_ROWS, copyFloats, runLength, sumLanes, tile, tileColumn, zeroFloats } from './tile';
 
 /** Positions of a block in the gradient for the filters: the longest run of products summed in one register. */
 const GRADIENT_POSITIONS: i32 = 288;
@@ -408,14 +408,6 @@ function dotTile(a: usize, b: usize, count: i32, to: usize, toColumn: usize, acc
   v128.store(to, accumulate ? f32x4.add(v128.load(to), sum0) : sum0);
   to += toColumn;
   v128.store(to, accumulate ? f32x4.add(v128.load(to), sum1) : sum1);
-}
-
-// Lane i of the result is the sum of the lanes of the i-th argument: (0 + 2) + (1 + 3).
-@inline
-function sumLanes(a: v128, b: v128, c: v128, d: v128): v128 {
-  const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 1, 4, 5), v128.shuffle<f32>(a, b, 2, 3, 6, 7));
-  const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 1, 4, 5), v128.shuffle<f32>(c, d, 2, 3, 6, 7));
-  return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 2, 4, 6), v128.shuffle<f32>(ab, cd, 1, 3, 5, 7));
 }
 
 /**

@@ -156,3 +156,11 @@ export function transpose4(a: usize, b: usize, c: usize, d: usize, to: usize, li
   v128.store(to + 2 * line, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5));
   v128.store(to + 3 * line, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7));
 }
+
+/** Lane i of the result is the sum of the lanes of the i-th argument: (0 + 2) + (1 + 3). */
+@inline
+export function sumLanes(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 1, 4, 5), v128.shuffle<f32>(a, b, 2, 3, 6, 7));
+  const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 1, 4, 5), v128.shuffle<f32>(c, d, 2, 3, 6, 7));
+  return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 2, 4, 6), v128.shuffle<f32>(ab, cd, 1, 3, 5, 7));
+}

@@ -1,7 +1,12 @@
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import { type ConvolutionGeometry, product, type Triple } from './convolution-geometry.js'
 import type { Addresses, ImplicitProduct } from './implicit-product.js'
-import { launchWinograd, winogradApplies } from './winograd-launch.js'
+import {
+  launchWinograd,
+  launchWinogradFilterGradient,
+  winogradApplies,
+  winogradGradientApplies,
+} from './winograd-launch.js'
 
 // Launches the kernels of kernels/convolution.ts. How the work is cut depends on sizes alone.
 
@@ -236,6 +241,10 @@ export function launchFilterGradient(
   at: { readonly X: number; readonly dY: number; readonly dWeights: number },
 ): void {
   const g = flattened(geometry)
+  if (g.observations > 0 && winogradGradientApplies(g)) {
+    launchWinogradFilterGradient(wasm, g, at)
+    return
+  }
   const k = product(g.taps) * g.channels
   const blocks = Math.ceil((product(g.output) * g.observations) / GRADIENT_POSITIONS)
   const parts = Math.ceil(k / GRADIENT_K) * Math.ceil(g.filters / GRADIENT_FILTERS) * g.groups

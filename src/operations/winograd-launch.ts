@@ -1,4 +1,5 @@
 import type { WasmBackend } from '../backends/wasm/backend.js'
+import type { ConvolutionGeometry } from './convolution-geometry.js'
 import type { Addresses, ImplicitProduct } from './implicit-product.js'
 
 // Launches the kernels of kernels/winograd.ts: 3 by 3 filters with a quarter of the multiplications.
@@ -21,9 +22,21 @@ export function winogradApplies(p: ImplicitProduct): boolean {
   const planar = p.taps[2] === 1 && depth === 1 && p.source[2] === 1 && p.offset[2] === 0
   const neighbours = p.taps[0] === 3 && p.taps[1] === 3 && Math.abs(p.spacing[0]) === 1 && Math.abs(p.spacing[1]) === 1
   const dense = p.step[0] === 1 && p.step[1] === 1 && p.strides[0] === 1
-  const many = p.channels * p.filters >= FEW_PRODUCTS && p.channels >= FEW_CHANNELS && p.filters >= FEW_CHANNELS
+  return planar && neighbours && dense && worthTransforming(height, width, p.channels, p.filters)
+}
+
+/** The same question for the gradient for the filters. */
+export function winogradGradientApplies(g: ConvolutionGeometry): boolean {
+  const taps = g.taps[0] === 3 && g.taps[1] === 3 && g.taps[2] === 1
+  const planar = g.image[2] === 1 && g.output[2] === 1 && g.before[2] === 0
+  const plain = g.stride[0] === 1 && g.stride[1] === 1 && g.dilation[0] === 1 && g.dilation[1] === 1
+  return taps && planar && plain && worthTransforming(g.output[0], g.output[1], g.channels, g.filters)
+}
+
+function worthTransforming(height: number, width: number, channels: number, filters: number): boolean {
+  const many = channels * filters >= FEW_PRODUCTS && channels >= FEW_CHANNELS && filters >= FEW_CHANNELS
   const used = (height * width) / (16 * Math.ceil(height / 16) * 4 * Math.ceil(width / 4))
-  return planar && neighbours && dense && many && used >= LEAST_USE
+  return many && used >= LEAST_USE
 }
 
 export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): void {
@@ -115,5 +128,72 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProd
         { items: here * p.filters * p.groups },
       )
     }
+  })
+}
+
+/** dWeights = gradient of the convolution of X for its weights, where dY is the gradient of its output. */
+export function launchWinogradFilterGradient(
+  wasm: WasmBackend,
+  g: ConvolutionGeometry,
+  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+): void {
+  const { channels, filters, groups, observations } = g
+  const [height, width] = g.output
+  const tilesH = Math.ceil(height / 16)
+  const tilesW = Math.ceil(width / 4)
+  const tileGroups = tilesH * tilesW * observations
+  const blocks = Math.ceil(tileGroups / BLOCK_GROUPS)
+  const imageBytes = POINTS * POINT_BYTES * channels * groups
+  const outputBytes = POINTS * POINT_BYTES * filters * groups
+  const productBytes = POINTS * groups * 2 * Math.ceil(filters / 2) * 16 * Math.ceil(channels / 4)
+  const together = Math.max(1, Math.min(blocks, Math.floor(MOST_BYTES / (imageBytes + outputBytes))))
+  // Tiles of 4 by 2 lines may read up to 3 lines beyond the last.
+  const spare = 4 * POINT_BYTES
+  wasm.withTemporary(productBytes + together * (imageBytes + outputBytes) + 2 * spare, (products) => {
+    const image = products + productBytes
+    const output = image + together * imageBytes + spare
+    for (let firstBlock = 0; firstBlock < blocks; firstBlock += together) {
+      const here = Math.min(together, blocks - firstBlock)
+      const tiles = { observations, tilesH, tilesW, firstBlock }
+      wasm.launch(
+        'winogradImage',
+        {
+          x: at.X,
+          transformed: image,
+          planes: channels * groups,
+          channels,
+          height: g.image[0],
+          width: g.image[1],
+          offsetH: -g.before[0],
+          offsetW: -g.before[1],
+          ...tiles,
+        },
+        { items: here * channels * groups },
+      )
+      wasm.launch(
+        'winogradOutputGradient',
+        { dy: at.dY, transformed: output, planes: filters * groups, filters, height, width, ...tiles },
+        { items: here * filters * groups },
+      )
+      wasm.launch(
+        'winogradGradientProduct',
+        {
+          image,
+          output,
+          products,
+          channels,
+          filters,
+          groups,
+          tiles: 4 * Math.min(here * BLOCK_GROUPS, tileGroups - firstBlock * BLOCK_GROUPS),
+          accumulate: firstBlock === 0 ? 0 : 1,
+        },
+        { items: POINTS * groups, grain: 1 },
+      )
+    }
+    wasm.launch(
+      'winogradFilterGradient',
+      { products, gradient: at.dWeights, channels, filters, groups },
+      { items: filters * groups, grain: Math.max(1, Math.ceil(256 / channels)) },
+    )
   })
 }
