@@ -207,7 +207,7 @@ function fromNested(data: Nested): { elements: Elements; size: number[] } {
       return
     }
     if (!list || list.length !== size[depth])
-      throw ragged(path, `a list of ${size[depth]}`, list ? `a list of ${list.length}` : typeof value)
+      throw ragged(path, `a list of ${size[depth]}`, list ? `a list of ${list.length}` : `a ${typeof value}`)
     for (let i = 0; i < list.length; i++) fill(list[i], depth + 1, offset + i * step[depth]!, `${path}[${i}]`)
   }
   fill(data, 0, 0, 'values')

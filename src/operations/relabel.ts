@@ -44,7 +44,7 @@ export function label(X: DlArray, format: string, call: string): DlArray {
     throw new DimensionError({
       call,
       expects: 'at least one label per dimension',
-      got: `'${format}' (${format.length} labels) for ${describe(X)} (${size.length} dimensions)`,
+      got: `'${format}' (${format.length} label${format.length === 1 ? '' : 's'}) for ${describe(X)} (${size.length} dimensions)`,
       remedy: `Give ${size.length} labels; label dimensions without a meaning U.`,
     })
   const full = [...size, ...Array<number>(format.length - size.length).fill(1)]
@@ -137,7 +137,7 @@ export function reshape(X: DlArray, size: readonly (number | undefined)[]): DlAr
 
 /** Drops singleton dimensions with their labels; arrays with two dimensions stay as they are. Source: MATLAB, `squeeze`. */
 export function squeeze(X: DlArray): DlArray {
-  if (X.ndims <= 2) return X
+  if (X.ndims <= 2) return relabelOperation.run({ X }, { size: X.size, dims: X.dims })
   const kept = X.size.map((_, i) => i).filter((i) => X.size[i] !== 1)
   return relabelOperation.run(
     { X },
