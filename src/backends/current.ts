@@ -1,4 +1,4 @@
-import type { BackendName, Storage } from '../array/storage.js'
+import type { BackendName } from '../array/storage.js'
 import { OptionError } from '../errors.js'
 import { largestArrays } from '../memory/live.js'
 import type { Backend, BackendInfo } from './backend.js'
@@ -27,10 +27,6 @@ export function wasmBackend(): WasmBackend {
 
 export function backendNamed(name: BackendName): Backend {
   return name === 'wasm' ? wasmBackend() : referenceBackend
-}
-
-export function backendOf(storage: Storage): Backend {
-  return backendNamed(storage.backend)
 }
 
 /** The backend that `single` arrays use. */

@@ -7,6 +7,7 @@ import { instancenorm } from '../../src/operations/instancenorm.js'
 import { sum } from '../../src/operations/sum.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
 import { describeGolden, type GoldenArray } from '../support/golden.js'
+import { normals } from '../support/random.js'
 
 interface Case {
   format: string
@@ -79,5 +80,33 @@ describe('instancenorm', () => {
     expect(F.size).toEqual([3, 2, 4])
     expect(F.dims).toBe('CBT')
     expect((Y.toNested() as number[][][])[3]![2]![1]).toBeCloseTo((F.toNested() as number[][][])[2]![1]![3]!, 12)
+  })
+
+  it.each([
+    ['SSCB', [57, 31, 3, 2]],
+    ['CBT', [3, 2, 1001]],
+    ['SSCB', [700, 500, 1, 1]],
+    ['SSCB', [2, 2, 37, 5]],
+  ] as const)('keeps the digits of data with mean 1e4 and deviation 1e-2: %s %s', (format, size) => {
+    const draw = normals(3)
+    const count = size.reduce((a, b) => a * b, 1)
+    const channels = size[format.indexOf('C')]!
+    const values = Float64Array.from({ length: count }, () => Math.fround(1e4 + 1e-2 * draw()))
+    const weights = Float64Array.from({ length: count }, () => Math.fround(draw()))
+    const parameters = Float64Array.from({ length: channels }, (_, i) => 1 + i / 8)
+    const [single, double] = (['single', 'double'] as const).map((type) => {
+      const dy = dlarray(weights, [...size], format, { type })
+      return dlfeval(
+        (x, scale, offset) => {
+          const y = instancenorm(x, offset, scale)
+          return { y, ...dlgradient(sum(times(dy, y), 'all'), { x, scale, offset }) }
+        },
+        dlarray(values, [...size], format, { type }),
+        dlarray(parameters, [channels], 'C', { type }),
+        dlarray(parameters, [channels], 'C', { type }),
+      )
+    })
+    for (const name of ['y', 'x', 'scale', 'offset'] as const)
+      expectClose(single![name].values(), double![name].values(), SINGLE, name)
   })
 })

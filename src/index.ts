@@ -1,0 +1,117 @@
+// The public surface of dlnet, by name, in the order in which a newcomer meets it. Nothing inside the library imports this.
+
+// Arrays
+export type { ArrayInfo, DlArray, Nested, UnderlyingType } from './array/dlarray.js'
+export { isdlarray } from './array/dlarray.js'
+export type { Canonical, Combined, Known, Label, ValidFormat } from './array/format.js'
+// Automatic differentiation and memory
+export { dlfeval } from './autodiff/dlfeval.js'
+export type { GradientOptions } from './autodiff/dlgradient.js'
+export { dlgradient } from './autodiff/dlgradient.js'
+export type { BackendInfo, BackendMemory } from './backends/backend.js'
+export { backendInfo, setBackend, setThreads } from './backends/current.js'
+export type { MemoryReport } from './backends/memory.js'
+export { memory } from './backends/memory.js'
+// Errors
+export {
+  BackendError,
+  DimensionError,
+  DlnetError,
+  FileError,
+  GradientError,
+  MemoryError,
+  NetworkError,
+  OptionError,
+  TrainingError,
+} from './errors.js'
+// Layers
+export type {
+  Convolution1dLayer,
+  Convolution2dLayer,
+  Convolution3dLayer,
+  ConvolutionOptions,
+} from './layers/convolution.js'
+export { convolution1dLayer, convolution2dLayer, convolution3dLayer } from './layers/convolution.js'
+export type { FeatureInputLayer } from './layers/feature-input.js'
+export { featureInputLayer } from './layers/feature-input.js'
+export type { FullyConnectedLayer, FullyConnectedOptions } from './layers/fully-connected.js'
+export { fullyConnectedLayer } from './layers/fully-connected.js'
+export type { Image3dInputLayer, ImageInputLayer } from './layers/image-input.js'
+export { image3dInputLayer, imageInputLayer } from './layers/image-input.js'
+export type { InputLayer } from './layers/input.js'
+export { inputLayer } from './layers/input.js'
+export type { InstanceNormalizationLayer, InstanceNormalizationOptions } from './layers/instance-normalization.js'
+export { instanceNormalizationLayer } from './layers/instance-normalization.js'
+export type { Layer } from './layers/layer.js'
+export { isLayer, properties } from './layers/layer.js'
+export type { LayerArray } from './layers/layer-array.js'
+export { layerArray } from './layers/layer-array.js'
+export type {
+  MaxPooling1dLayer,
+  MaxPooling2dLayer,
+  MaxPooling3dLayer,
+  MaxPoolingOptions,
+} from './layers/max-pooling.js'
+export { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from './layers/max-pooling.js'
+export type { ReluLayer } from './layers/relu.js'
+export { reluLayer } from './layers/relu.js'
+export type { SequenceInputLayer, SequenceInputOptions } from './layers/sequence-input.js'
+export { sequenceInputLayer } from './layers/sequence-input.js'
+export type { SoftmaxLayer } from './layers/softmax.js'
+export { softmaxLayer } from './layers/softmax.js'
+export type { NoPromise, OpenScope } from './memory/scope.js'
+export { keep, openScope, scope } from './memory/scope.js'
+// Networks
+export type { DlNetwork, InitializeOptions, NetworkOptions, PredictOptions } from './network/dlnetwork.js'
+export { dlnetwork } from './network/dlnetwork.js'
+export { getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor } from './network/factors.js'
+export type { NetworkDataLayout } from './network/network-data-layout.js'
+export { networkDataLayout } from './network/network-data-layout.js'
+export { summary } from './network/network-display.js'
+export { minus, plus, rdivide, times, uminus } from './operations/arithmetic.js'
+// Arithmetic, functions of elements, reductions
+export type { DataFormatOption, Operand } from './operations/call.js'
+export { cast } from './operations/cast.js'
+export { eq, ge, gt, le, lt, ne } from './operations/comparison.js'
+export { cat, horzcat, vertcat } from './operations/concatenation.js'
+// Deep learning operations
+export type { CrossentropyOptions, IndexCrossentropyOptions } from './operations/crossentropy.js'
+export { crossentropy, indexcrossentropy } from './operations/crossentropy.js'
+export type { ArrayData, DlArrayOptions, FlatData } from './operations/dlarray.js'
+export { dims, dlarray, extractdata, finddim, underlyingType } from './operations/dlarray.js'
+export type { DlconvOptions } from './operations/dlconv.js'
+export { dlconv } from './operations/dlconv.js'
+export type { DltranspconvOptions } from './operations/dltranspconv.js'
+export { dltranspconv } from './operations/dltranspconv.js'
+export { exp, expm1, log, log1p } from './operations/exponential.js'
+export { max, min } from './operations/extremum.js'
+export type { FullyconnectOptions } from './operations/fullyconnect.js'
+export { fullyconnect } from './operations/fullyconnect.js'
+export { gelu } from './operations/gelu.js'
+export type { HuberOptions } from './operations/huber.js'
+export { huber } from './operations/huber.js'
+export { instancenorm } from './operations/instancenorm.js'
+export { l1loss } from './operations/l1loss.js'
+export { l2loss } from './operations/l2loss.js'
+export { clippedrelu, elu, leakyrelu } from './operations/leakyrelu.js'
+export type { LossOptions } from './operations/loss-options.js'
+export type { AvgPoolOptions, PoolOptions, PoolSize } from './operations/maxpool.js'
+export { avgpool, maxpool, maxpoolWithIndices } from './operations/maxpool.js'
+export { mean, std, variance } from './operations/mean.js'
+export { mse } from './operations/mse.js'
+export { mtimes } from './operations/mtimes.js'
+export { pagemtimes } from './operations/pagemtimes.js'
+export { permute, transpose } from './operations/permute.js'
+export { power } from './operations/power.js'
+export { prod } from './operations/prod.js'
+export { rand, randi, randn, rng } from './operations/random.js'
+export { reshape, squeeze, stripdims } from './operations/relabel.js'
+export { relu } from './operations/relu.js'
+export { abs, ceil, fix, floor, round, sign } from './operations/rounding.js'
+export { sigmoid, softplus, swish, tanh } from './operations/sigmoid.js'
+export { softmax } from './operations/softmax.js'
+export { sqrt } from './operations/sqrt.js'
+export type { Colon, Indexed, Subscript } from './operations/subscripts.js'
+export { circshift, colon, flip, index, repmat } from './operations/subscripts.js'
+export { sum } from './operations/sum.js'
+export { cos, sin, tan } from './operations/trigonometric.js'
