@@ -41,7 +41,7 @@ export function readArguments(
       throw new OptionError({
         call,
         expects: `${name} as argument ${position + 1}`,
-        got: rest.length === 0 ? `${position} arguments` : shown(next),
+        got: rest.length === 0 ? ['none', 'only one', 'only two'][given.length]! : shown(next),
         remedy: `Call ${usage}.`,
       })
   })

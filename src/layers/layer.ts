@@ -541,7 +541,9 @@ function checkGiven(
 export function inferLayer(layer: Layer, inputs: readonly ArrayInfo[]): ArrayInfo[] {
   return inLayer(layer, inputs, () => {
     checkCount(layer, inputs.length)
-    return [...interiorOf(layer).kind.output(layer, inputs, parameterInfos(layer, inputs))]
+    const outputs = interiorOf(layer).kind.output(layer, inputs, parameterInfos(layer, inputs))
+    // A layer that keeps its input's description passes on what may be the array itself.
+    return outputs.map(({ size, dims, type }) => ({ size, dims, type }))
   })
 }
 

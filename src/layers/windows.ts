@@ -138,11 +138,13 @@ export function windowedInput(X: ArrayInfo, rank: Rank, call: string): WindowedI
   const time = X.dims.indexOf('T')
   const withTime = spatial.length === rank - 1 && time >= 0
   if (channel < 0 || (spatial.length !== rank && !withTime)) {
+    const plural = (n: number) => `${n} spatial dimension${n === 1 ? '' : 's'}`
+    const withTimeText = rank === 1 ? 'or time (T)' : `or ${rank - 1} and time (T)`
     const [formats, alternative] = ['S'.repeat(rank), `${'S'.repeat(rank - 1)}CBT`]
     throw new DimensionError({
       call,
-      expects: `an input with channels (C) and ${rank} spatial dimension${rank === 1 ? '' : 's'} (S), or ${rank - 1} and time (T), such as ${formats}CB or ${alternative}`,
-      got: `${describe(X)}: ${spatial.length} spatial dimensions${time < 0 ? '' : ', time'}${channel < 0 ? ', no channels' : ''}`,
+      expects: `an input with channels (C) and ${plural(rank)} (S), ${withTimeText}, such as ${formats}CB or ${alternative}`,
+      got: `${describe(X)}: ${plural(spatial.length)}${time < 0 ? '' : ', time'}${channel < 0 ? ', no channels' : ''}`,
       remedy: 'Check the format of the data, or use the layer for that number of dimensions.',
     })
   }

@@ -149,34 +149,86 @@ describe('properties', () => {
   it('are refused in words', () => {
     const make = (options: object, filterSize: unknown = 3, numFilters: unknown = 4) =>
       message(() => convolution2dLayer(filterSize as never, numFilters as never, options as never))
-    expect(message(() => (convolution2dLayer as () => unknown)())).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected filterSize as argument 1, but got 0 arguments. Call convolution2dLayer(filterSize, numFilters, options?)."`)
-    expect(message(() => (convolution2dLayer as (size: number) => unknown)(5))).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected numFilters as argument 2, but got 1 arguments. Call convolution2dLayer(filterSize, numFilters, options?)."`)
-    expect(make({}, 3, {})).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected numFilters as argument 2, but got an object. Call convolution2dLayer(filterSize, numFilters, options?)."`)
-    expect(make({}, 0)).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for filterSize, but got 0. It is the extent of each filter in pixels."`)
-    expect(make({}, [3, 3, 3])).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for filterSize, but got [3, 3, 3]. It is the extent of each filter in pixels."`)
-    expect(make({}, 3, 1.5)).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a positive whole number for numFilters, but got 1.5. Each filter makes one channel."`)
-    expect(make({ stride: 0 })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for stride, but got 0. It is the step from window to window in pixels."`)
-    expect(make({ dilationFactor: [1, -1] })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for dilationFactor, but got [1, -1]. It is the step between a filter's elements in pixels."`)
-    expect(make({ padding: -1 })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got -1. With 'same' the output is as large as the input / stride."`)
-    expect(make({ padding: [1, 2, 3] })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got [1, 2, 3]. With 'same' the output is as large as the input / stride."`)
-    expect(make({ padding: 'causal' })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got 'causal'. With 'same' the output is as large as the input / stride."`)
-    expect(make({ padding: 'valid' })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got 'valid'. With 'same' the output is as large as the input / stride."`)
-    expect(make({ paddingValue: 'mirror' })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a number, 'replicate', 'symmetric-include-edge' or 'symmetric-exclude-edge' for paddingValue, but got 'mirror'. The default is 0."`)
-    expect(make({ weightsInitializer: 'xavier' })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected 'glorot', 'he', 'orthogonal', 'narrow-normal', 'zeros', 'ones' or a function of the size for weightsInitializer, but got 'xavier'. The default is 'glorot'."`)
-    expect(make({ biasInitializer: 'glorot' })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected 'zeros', 'ones', 'narrow-normal' or a function of the size for biasInitializer, but got 'glorot'. The default is 'zeros'."`)
-    expect(make({ weights: randn(3, 3, 2, 5) })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected weights of 3×3×channels×4, but got 3×3×2×5. Give filter size by channels by number of filters."`)
-    expect(make({ weights: randn(3, 3, 2, 4), numChannels: 3 })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected weights of 3×3×3×4, but got 3×3×2×4. Give filter size by channels by number of filters."`)
-    expect(make({ bias: [1, 2, 3] })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected a bias of 4 elements, one for each filter, but got 3 (3×1). Give a vector; the network brings it to its size."`)
-    expect(make({ paddingSize: [1, 1, 1, 1] })).toMatchInlineSnapshot(`"OptionError: convolution2dLayer: expected options among stride, dilationFactor, paddingValue, numChannels, weightsInitializer, biasInitializer, weights, bias, weightLearnRateFactor, biasLearnRateFactor, weightL2Factor, biasL2Factor, name, padding, but got 'paddingSize'. Check the spelling, or leave it out."`)
-    expect(message(() => convolution1dLayer(3, 1, { padding: [1, 2, 3] }))).toMatchInlineSnapshot(`"OptionError: convolution1dLayer: expected a whole number of 0 or more, [left, right], 'same' or 'causal' for padding, but got [1, 2, 3]. With 'same' the output is as large as the input / stride."`)
-    expect(message(() => convolution1dLayer([3, 3], 1))).toMatchInlineSnapshot(`"OptionError: convolution1dLayer: expected a positive whole number for filterSize, but got [3, 3]. It is the extent of each filter in pixels."`)
-    expect(message(() => convolution3dLayer(3, 1, { padding: [1, 2] }))).toMatchInlineSnapshot(`"OptionError: convolution3dLayer: expected a whole number of 0 or more, one for each of 3 dimensions, [[top, left, front], [bottom, right, back]] or 'same' for padding, but got [1, 2]. With 'same' the output is as large as the input / stride."`)
+    expect(message(() => (convolution2dLayer as () => unknown)())).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected filterSize as argument 1, but got none. Call convolution2dLayer(filterSize, numFilters, options?)."`,
+    )
+    expect(message(() => (convolution2dLayer as (size: number) => unknown)(5))).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected numFilters as argument 2, but got only one. Call convolution2dLayer(filterSize, numFilters, options?)."`,
+    )
+    expect(make({}, 3, {})).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected numFilters as argument 2, but got an object. Call convolution2dLayer(filterSize, numFilters, options?)."`,
+    )
+    expect(make({}, 0)).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for filterSize, but got 0. It is the extent of each filter in pixels."`,
+    )
+    expect(make({}, [3, 3, 3])).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for filterSize, but got [3, 3, 3]. It is the extent of each filter in pixels."`,
+    )
+    expect(make({}, 3, 1.5)).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a positive whole number for numFilters, but got 1.5. Each filter makes one channel."`,
+    )
+    expect(make({ stride: 0 })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for stride, but got 0. It is the step from window to window in pixels."`,
+    )
+    expect(make({ dilationFactor: [1, -1] })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a positive whole number, or 2 of them for dilationFactor, but got [1, -1]. It is the step between a filter's elements in pixels."`,
+    )
+    expect(make({ padding: -1 })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got -1. With 'same' the output is as large as the input / stride."`,
+    )
+    expect(make({ padding: [1, 2, 3] })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got [1, 2, 3]. With 'same' the output is as large as the input / stride."`,
+    )
+    expect(make({ padding: 'causal' })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got 'causal'. With 'same' the output is as large as the input / stride."`,
+    )
+    expect(make({ padding: 'valid' })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got 'valid'. With 'same' the output is as large as the input / stride."`,
+    )
+    expect(make({ paddingValue: 'mirror' })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a number, 'replicate', 'symmetric-include-edge' or 'symmetric-exclude-edge' for paddingValue, but got 'mirror'. The default is 0."`,
+    )
+    expect(make({ weightsInitializer: 'xavier' })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected 'glorot', 'he', 'orthogonal', 'narrow-normal', 'zeros', 'ones' or a function of the size for weightsInitializer, but got 'xavier'. The default is 'glorot'."`,
+    )
+    expect(make({ biasInitializer: 'glorot' })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected 'zeros', 'ones', 'narrow-normal' or a function of the size for biasInitializer, but got 'glorot'. The default is 'zeros'."`,
+    )
+    expect(make({ weights: randn(3, 3, 2, 5) })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected weights of 3×3×channels×4, but got 3×3×2×5. Give filter size by channels by number of filters."`,
+    )
+    expect(make({ weights: randn(3, 3, 2, 4), numChannels: 3 })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected weights of 3×3×3×4, but got 3×3×2×4. Give filter size by channels by number of filters."`,
+    )
+    expect(make({ bias: [1, 2, 3] })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected a bias of 4 elements, one for each filter, but got 3 (3×1). Give a vector; the network brings it to its size."`,
+    )
+    expect(make({ paddingSize: [1, 1, 1, 1] })).toMatchInlineSnapshot(
+      `"OptionError: convolution2dLayer: expected options among stride, dilationFactor, paddingValue, numChannels, weightsInitializer, biasInitializer, weights, bias, weightLearnRateFactor, biasLearnRateFactor, weightL2Factor, biasL2Factor, name, padding, but got 'paddingSize'. Check the spelling, or leave it out."`,
+    )
+    expect(message(() => convolution1dLayer(3, 1, { padding: [1, 2, 3] }))).toMatchInlineSnapshot(
+      `"OptionError: convolution1dLayer: expected a whole number of 0 or more, [left, right], 'same' or 'causal' for padding, but got [1, 2, 3]. With 'same' the output is as large as the input / stride."`,
+    )
+    expect(message(() => convolution1dLayer([3, 3], 1))).toMatchInlineSnapshot(
+      `"OptionError: convolution1dLayer: expected a positive whole number for filterSize, but got [3, 3]. It is the extent of each filter in pixels."`,
+    )
+    expect(message(() => convolution3dLayer(3, 1, { padding: [1, 2] }))).toMatchInlineSnapshot(
+      `"OptionError: convolution3dLayer: expected a whole number of 0 or more, one for each of 3 dimensions, [[top, left, front], [bottom, right, back]] or 'same' for padding, but got [1, 2]. With 'same' the output is as large as the input / stride."`,
+    )
     const layer = convolution2dLayer(3, 4) as unknown as Record<string, unknown>
     const set = (name: string, value: unknown) => message(() => Object.assign(layer, { [name]: value }))
-    expect(set('filterSize', [5, 5])).toMatchInlineSnapshot(`"OptionError: Convolution2DLayer.filterSize: expected no assignment: the property is read-only, but got a new value. Make a new layer with convolution2dLayer."`)
-    expect(set('paddingMode', 'same')).toMatchInlineSnapshot(`"OptionError: Convolution2DLayer.paddingMode: expected no assignment: the property is read-only, but got a new value. The properties that can be set are weightsInitializer, biasInitializer, weights, bias, weightLearnRateFactor, biasLearnRateFactor, weightL2Factor, biasL2Factor, name."`)
-    expect(set('weights', randn(2, 3, 1, 4))).toMatchInlineSnapshot(`"OptionError: Convolution2DLayer: expected weights of 3×3×channels×4, but got 2×3×1×4. Give filter size by channels by number of filters."`)
-    expect(set('weightL2Factor', -1)).toMatchInlineSnapshot(`"OptionError: Convolution2DLayer: expected a finite number of 0 or more for weightL2Factor, but got -1. It multiplies the L2 regularization; 0 turns it off."`)
+    expect(set('filterSize', [5, 5])).toMatchInlineSnapshot(
+      `"OptionError: Convolution2DLayer.filterSize: expected no assignment: the property is read-only, but got a new value. Make a new layer with convolution2dLayer."`,
+    )
+    expect(set('paddingMode', 'same')).toMatchInlineSnapshot(
+      `"OptionError: Convolution2DLayer.paddingMode: expected no assignment: the property is read-only, but got a new value. The properties that can be set are weightsInitializer, biasInitializer, weights, bias, weightLearnRateFactor, biasLearnRateFactor, weightL2Factor, biasL2Factor, name."`,
+    )
+    expect(set('weights', randn(2, 3, 1, 4))).toMatchInlineSnapshot(
+      `"OptionError: Convolution2DLayer: expected weights of 3×3×channels×4, but got 2×3×1×4. Give filter size by channels by number of filters."`,
+    )
+    expect(set('weightL2Factor', -1)).toMatchInlineSnapshot(
+      `"OptionError: Convolution2DLayer: expected a finite number of 0 or more for weightL2Factor, but got -1. It multiplies the L2 regularization; 0 turns it off."`,
+    )
   })
 })
 
@@ -245,15 +297,27 @@ describe('sizes', () => {
   it('are refused with layer, format and both numbers', () => {
     const infer = (layer: Layer, size: number[], dims: string) => message(() => inferLayer(layer, [info(size, dims)]))
     const layer = convolution2dLayer(5, 20, { name: 'conv', numChannels: 3 })
-    expect(infer(layer, [28, 28, 7, 16], 'SSCB')).toMatchInlineSnapshot(`"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected 3 channels (numChannels), but got 7 in 28(S) × 28(S) × 7(C) × 16(B). Give numChannels 7 and weights for them, or 'auto'."`)
-    expect(infer(layer, [28, 3, 16], 'SCB')).toMatchInlineSnapshot(`"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 28(S) × 3(C) × 16(B): 1 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`)
-    expect(infer(layer, [28, 28, 28, 3, 1], 'SSSCB')).toMatchInlineSnapshot(`"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 28(S) × 28(S) × 28(S) × 3(C) × 1(B): 3 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`)
-    expect(infer(layer, [28, 28, 16], 'SSB')).toMatchInlineSnapshot(`"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 28(S) × 28(S) × 16(B): 2 spatial dimensions, no channels. Check the format of the data, or use the layer for that number of dimensions."`)
-    expect(infer(layer, [4, 28, 3, 1], 'SSCB')).toMatchInlineSnapshot(`"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected a filter that is not larger than the padded image, but got a filter reaching over 5×5 for an image of 4×28 padded by 0, 0 before and 0, 0 after; the input is 4(S) × 28(S) × 3(C) × 1(B). Use a smaller filter or dilationFactor, or more padding ('same' keeps the size)."`)
-    expect(
-      infer(convolution2dLayer(2, 3, { weights: randn(2, 2, 4, 3) }), [8, 8, 3, 1], 'SSCB'),
-    ).toMatchInlineSnapshot(`"NetworkError: layer '' (2-D Convolution: 3 2×2 convolutions with stride [1  1] and padding [0  0  0  0]): expected Weights of size 2×2×3×3, but got 2×2×4×3; the input is 8(S) × 8(S) × 3(C) × 1(B). Give Weights that size, or leave it out to have it initialized."`)
-    expect(infer(convolution1dLayer(2, 3), [8, 8], 'CB')).toMatchInlineSnapshot(`"NetworkError: layer '' (1-D Convolution: 3 2 convolutions with stride 1 and padding [0  0]): expected an input with channels (C) and 1 spatial dimension (S), or 0 and time (T), such as SCB or CBT, but got 8(C) × 8(B): 0 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`)
+    expect(infer(layer, [28, 28, 7, 16], 'SSCB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected 3 channels (numChannels), but got 7 in 28(S) × 28(S) × 7(C) × 16(B). Give numChannels 7 and weights for them, or 'auto'."`,
+    )
+    expect(infer(layer, [28, 3, 16], 'SCB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 28(S) × 3(C) × 16(B): 1 spatial dimension. Check the format of the data, or use the layer for that number of dimensions."`,
+    )
+    expect(infer(layer, [28, 28, 28, 3, 1], 'SSSCB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 28(S) × 28(S) × 28(S) × 3(C) × 1(B): 3 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`,
+    )
+    expect(infer(layer, [28, 28, 16], 'SSB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 28(S) × 28(S) × 16(B): 2 spatial dimensions, no channels. Check the format of the data, or use the layer for that number of dimensions."`,
+    )
+    expect(infer(layer, [4, 28, 3, 1], 'SSCB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'conv' (2-D Convolution: 20 5×5×3 convolutions with stride [1  1] and padding [0  0  0  0]): expected a filter that is not larger than the padded image, but got a filter reaching over 5×5 for an image of 4×28 padded by 0, 0 before and 0, 0 after; the input is 4(S) × 28(S) × 3(C) × 1(B). Use a smaller filter or dilationFactor, or more padding ('same' keeps the size)."`,
+    )
+    expect(infer(convolution2dLayer(2, 3, { weights: randn(2, 2, 4, 3) }), [8, 8, 3, 1], 'SSCB')).toMatchInlineSnapshot(
+      `"NetworkError: layer '' (2-D Convolution: 3 2×2 convolutions with stride [1  1] and padding [0  0  0  0]): expected Weights of size 2×2×3×3, but got 2×2×4×3; the input is 8(S) × 8(S) × 3(C) × 1(B). Give Weights that size, or leave it out to have it initialized."`,
+    )
+    expect(infer(convolution1dLayer(2, 3), [8, 8], 'CB')).toMatchInlineSnapshot(
+      `"NetworkError: layer '' (1-D Convolution: 3 2 convolutions with stride 1 and padding [0  0]): expected an input with channels (C) and 1 spatial dimension (S), or time (T), such as SCB or CBT, but got 8(C) × 8(B): 0 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`,
+    )
   })
 })
 

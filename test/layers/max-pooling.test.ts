@@ -54,17 +54,39 @@ describe('properties', () => {
   it('are refused in words', () => {
     const make = (options: object, poolSize: unknown = 2) =>
       message(() => maxPooling2dLayer(poolSize as never, options as never))
-    expect(make({ padding: 2 })).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected padding smaller than the pool size (2×2) in each dimension, but got [2  2  2  2]. Give less padding: a window of nothing but padding has no value."`)
-    expect(make({ padding: [0, 0, 0, 3] }, [2, 3])).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected padding smaller than the pool size (2×3) in each dimension, but got [0  0  0  3]. Give less padding: a window of nothing but padding has no value."`)
-    expect(make({ padding: 'causal' })).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got 'causal'. With 'same' the output is as large as the input / stride."`)
-    expect(make({ hasUnpoolingOutputs: true })).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected hasUnpoolingOutputs false, but got true. Outputs for unpooling are not supported yet; the function maxpoolWithIndices gives them."`)
-    expect(make({ hasUnpoolingOutputs: 'no' })).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected false for hasUnpoolingOutputs, but got 'no'. Leave it out."`)
-    expect(make({}, 'global')).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected a positive whole number, or 2 of them for poolSize, but got 'global'. It is the extent of each window in pixels."`)
-    expect(make({}, [2])).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected a positive whole number, or 2 of them for poolSize, but got [2]. It is the extent of each window in pixels."`)
-    expect(make({ stride: [1, 2, 3] })).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected a positive whole number, or 2 of them for stride, but got [1, 2, 3]. It is the step from window to window in pixels; the default is 1."`)
-    expect(message(() => maxPooling3dLayer([2, 2, 2], { padding: [1, 1, 2] }))).toMatchInlineSnapshot(`"OptionError: maxPooling3dLayer: expected padding smaller than the pool size (2×2×2) in each dimension, but got [1  1  2; 1  1  2]. Give less padding: a window of nothing but padding has no value."`)
-    expect(message(() => (maxPooling1dLayer as () => unknown)())).toMatchInlineSnapshot(`"OptionError: maxPooling1dLayer: expected poolSize as argument 1, but got 0 arguments. Call maxPooling1dLayer(poolSize, options?)."`)
-    expect(make({ poolSize: 3 })).toMatchInlineSnapshot(`"OptionError: maxPooling2dLayer: expected options among stride, hasUnpoolingOutputs, name, padding, but got 'poolSize'. Check the spelling, or leave it out."`)
+    expect(make({ padding: 2 })).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected padding smaller than the pool size (2×2) in each dimension, but got [2  2  2  2]. Give less padding: a window of nothing but padding has no value."`,
+    )
+    expect(make({ padding: [0, 0, 0, 3] }, [2, 3])).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected padding smaller than the pool size (2×3) in each dimension, but got [0  0  0  3]. Give less padding: a window of nothing but padding has no value."`,
+    )
+    expect(make({ padding: 'causal' })).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected a whole number of 0 or more, [vertical, horizontal], [top, bottom, left, right], [[top, left], [bottom, right]] or 'same' for padding, but got 'causal'. With 'same' the output is as large as the input / stride."`,
+    )
+    expect(make({ hasUnpoolingOutputs: true })).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected hasUnpoolingOutputs false, but got true. Outputs for unpooling are not supported yet; the function maxpoolWithIndices gives them."`,
+    )
+    expect(make({ hasUnpoolingOutputs: 'no' })).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected false for hasUnpoolingOutputs, but got 'no'. Leave it out."`,
+    )
+    expect(make({}, 'global')).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected a positive whole number, or 2 of them for poolSize, but got 'global'. It is the extent of each window in pixels."`,
+    )
+    expect(make({}, [2])).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected a positive whole number, or 2 of them for poolSize, but got [2]. It is the extent of each window in pixels."`,
+    )
+    expect(make({ stride: [1, 2, 3] })).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected a positive whole number, or 2 of them for stride, but got [1, 2, 3]. It is the step from window to window in pixels; the default is 1."`,
+    )
+    expect(message(() => maxPooling3dLayer([2, 2, 2], { padding: [1, 1, 2] }))).toMatchInlineSnapshot(
+      `"OptionError: maxPooling3dLayer: expected padding smaller than the pool size (2×2×2) in each dimension, but got [1  1  2; 1  1  2]. Give less padding: a window of nothing but padding has no value."`,
+    )
+    expect(message(() => (maxPooling1dLayer as () => unknown)())).toMatchInlineSnapshot(
+      `"OptionError: maxPooling1dLayer: expected poolSize as argument 1, but got none. Call maxPooling1dLayer(poolSize, options?)."`,
+    )
+    expect(make({ poolSize: 3 })).toMatchInlineSnapshot(
+      `"OptionError: maxPooling2dLayer: expected options among stride, hasUnpoolingOutputs, name, padding, but got 'poolSize'. Check the spelling, or leave it out."`,
+    )
   })
 })
 
@@ -111,8 +133,14 @@ describe('sizes and values', () => {
 
   it('are refused with layer and format', () => {
     const infer = (layer: Layer, size: number[], dims: string) => message(() => inferLayer(layer, [info(size, dims)]))
-    expect(infer(maxPooling2dLayer(5, { name: 'pool' }), [4, 8, 3, 2], 'SSCB')).toMatchInlineSnapshot(`"NetworkError: layer 'pool' (2-D Max Pooling: 5×5 max pooling with stride [1  1] and padding [0  0  0  0]): expected windows that are not larger than the padded array, but got windows of 5×5 for 4(S) × 8(S) × 3(C) × 2(B) padded by 0, 0 before and 0, 0 after. Use a smaller pool size, more padding, or 'global'."`)
-    expect(infer(maxPooling2dLayer(2, { name: 'pool' }), [4, 3, 2], 'SCB')).toMatchInlineSnapshot(`"NetworkError: layer 'pool' (2-D Max Pooling: 2×2 max pooling with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 4(S) × 3(C) × 2(B): 1 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`)
-    expect(infer(maxPooling1dLayer(2, { name: 'pool' }), [3, 2], 'CB')).toMatchInlineSnapshot(`"NetworkError: layer 'pool' (1-D Max Pooling: 2 max pooling with stride 1 and padding [0  0]): expected an input with channels (C) and 1 spatial dimension (S), or 0 and time (T), such as SCB or CBT, but got 3(C) × 2(B): 0 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`)
+    expect(infer(maxPooling2dLayer(5, { name: 'pool' }), [4, 8, 3, 2], 'SSCB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'pool' (2-D Max Pooling: 5×5 max pooling with stride [1  1] and padding [0  0  0  0]): expected windows that are not larger than the padded array, but got windows of 5×5 for 4(S) × 8(S) × 3(C) × 2(B) padded by 0, 0 before and 0, 0 after. Use a smaller pool size, more padding, or 'global'."`,
+    )
+    expect(infer(maxPooling2dLayer(2, { name: 'pool' }), [4, 3, 2], 'SCB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'pool' (2-D Max Pooling: 2×2 max pooling with stride [1  1] and padding [0  0  0  0]): expected an input with channels (C) and 2 spatial dimensions (S), or 1 and time (T), such as SSCB or SCBT, but got 4(S) × 3(C) × 2(B): 1 spatial dimension. Check the format of the data, or use the layer for that number of dimensions."`,
+    )
+    expect(infer(maxPooling1dLayer(2, { name: 'pool' }), [3, 2], 'CB')).toMatchInlineSnapshot(
+      `"NetworkError: layer 'pool' (1-D Max Pooling: 2 max pooling with stride 1 and padding [0  0]): expected an input with channels (C) and 1 spatial dimension (S), or time (T), such as SCB or CBT, but got 3(C) × 2(B): 0 spatial dimensions. Check the format of the data, or use the layer for that number of dimensions."`,
+    )
   })
 })
