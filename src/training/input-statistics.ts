@@ -1,0 +1,136 @@
+import type { DlArray } from '../array/dlarray.js'
+import { positionsOf } from '../array/format.js'
+import type { BatchSource, MiniBatch } from '../data/minibatch.js'
+import { TrainingError } from '../errors.js'
+import type { StatisticName, StatisticsNeed } from '../layers/input-normalization.js'
+import { scope } from '../memory/scope.js'
+import { minusOperation, timesOperation } from '../operations/arithmetic.js'
+import { dlarray } from '../operations/dlarray.js'
+import { maxOverOperation, minOverOperation } from '../operations/extremum.js'
+import { relabelOperation } from '../operations/relabel.js'
+import { sumOperation } from '../operations/sum.js'
+
+// Statistics of the training data for input layers: one pass over the data before training.
+
+/**
+ * Statistics of one input over all observations, mini-batch by mini-batch. Mean and variance of the mini-batches are joined
+ * in float64 (Chan, Golub, LeVeque, "Updating Formulae", 1979); the standard deviation is that of the population.
+ */
+export class InputStatistics {
+  readonly need: StatisticsNeed
+  #count = 0
+  #mean: Float64Array
+  /** Sum of squared differences from the mean. */
+  #squares: Float64Array
+  #min: Float64Array
+  #max: Float64Array
+
+  constructor(need: StatisticsNeed) {
+    const length = need.size.reduce((a, b) => a * b, 1)
+    this.need = need
+    this.#mean = new Float64Array(length)
+    this.#squares = new Float64Array(length)
+    this.#min = new Float64Array(length).fill(Number.POSITIVE_INFINITY)
+    this.#max = new Float64Array(length).fill(Number.NEGATIVE_INFINITY)
+  }
+
+  /** Takes a mini-batch: a formatted array. */
+  update(X: DlArray): void {
+    const { statistics, dimension } = this.need
+    const labels = dimension === 'channel' ? 'SBT' : dimension === 'element' ? 'BT' : 'SCBT'
+    const over = positionsOf(X.dims, labels).map((d) => d + 1)
+    scope(() => {
+      if (statistics.includes('mean') || statistics.includes('standardDeviation')) this.#addMoments(X, over)
+      if (statistics.includes('min')) {
+        const values = minOverOperation.run({ X }, { over }).values()
+        values.forEach((value, i) => {
+          this.#min[i] = Math.min(this.#min[i]!, value)
+        })
+      }
+      if (statistics.includes('max')) {
+        const values = maxOverOperation.run({ X }, { over }).values()
+        values.forEach((value, i) => {
+          this.#max[i] = Math.max(this.#max[i]!, value)
+        })
+      }
+    })
+  }
+
+  #addMoments(X: DlArray, over: readonly number[]): void {
+    const sums = sumOperation.run({ X }, { over })
+    const count = X.numel / sums.numel
+    if (count === 0) return
+    // A mean rounded to the class of the data is only a shift; what it lacks comes back through the sums of differences.
+    const means = Float64Array.from(sums.values(), (sum) => sum / count)
+    const plain = dlarray(means, [...sums.size], { type: X.underlyingType === 'double' ? 'double' : 'single' })
+    const shift = relabelOperation.run({ X: plain }, { size: sums.size, dims: sums.dims })
+    const centred = minusOperation.run({ A: X, B: shift })
+    const first = sumOperation.run({ X: centred }, { over }).values()
+    const second = sumOperation.run({ X: timesOperation.run({ A: centred, B: centred }) }, { over }).values()
+    const shifts = shift.values()
+    const total = this.#count + count
+    for (let i = 0; i < shifts.length; i++) {
+      const mean = shifts[i]! + first[i]! / count
+      const squares = Math.max(0, second[i]! - first[i]! ** 2 / count)
+      const difference = mean - this.#mean[i]!
+      this.#mean[i]! += (difference * count) / total
+      this.#squares[i]! += squares + difference ** 2 * ((this.#count * count) / total)
+    }
+    this.#count = total
+  }
+
+  /** The statistics needed, with the size they need. */
+  values(): Partial<Record<StatisticName, DlArray>> {
+    const { statistics, size } = this.need
+    const all: Record<StatisticName, Float64Array> = {
+      mean: this.#mean,
+      standardDeviation: this.#squares.map((squares) => Math.sqrt(squares / this.#count)),
+      min: this.#min,
+      max: this.#max,
+    }
+    return Object.fromEntries(statistics.map((name) => [name, dlarray(all[name], size)]))
+  }
+}
+
+/** Runs `visit` over one pass of mini-batches and frees them; `pause` is awaited in between. */
+export async function eachBatch(
+  source: BatchSource,
+  visit: (batch: MiniBatch) => void,
+  pause: () => Promise<void> | undefined,
+): Promise<number> {
+  let observations = 0
+  for await (const batch of source) {
+    try {
+      visit(batch)
+    } finally {
+      for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
+    }
+    observations += batch.observations
+    await pause()
+  }
+  return observations
+}
+
+/** Statistics of the inputs that need some, by position, from one pass over the data. */
+export async function inputStatistics(
+  source: BatchSource,
+  needs: readonly (StatisticsNeed | undefined)[],
+  pause: () => Promise<void> | undefined,
+): Promise<(Partial<Record<StatisticName, DlArray>> | undefined)[]> {
+  const statistics = needs.map((need) => need && new InputStatistics(need))
+  const observations = await eachBatch(
+    source,
+    ({ inputs }) => {
+      for (const [i, one] of statistics.entries()) one?.update(inputs[i]!)
+    },
+    pause,
+  )
+  if (observations === 0)
+    throw new TrainingError({
+      call: 'trainnet',
+      expects: 'observations to take the statistics of input layers from',
+      got: 'none',
+      remedy: 'Check the data: a stream must give its mini-batches anew at each pass.',
+    })
+  return statistics.map((one) => one?.values())
+}

@@ -1,0 +1,433 @@
+import { type DlArray, isdlarray } from '../array/dlarray.js'
+import type { BatchSource, MiniBatch } from '../data/minibatch.js'
+import { DlnetError, FileError, TrainingError } from '../errors.js'
+import { keep } from '../memory/scope.js'
+import type { DlNetwork } from '../network/dlnetwork.js'
+import { sameSize } from '../operations/sum.js'
+import { type Checkpoint, writeCheckpoint } from './checkpoint.js'
+import { Divergence, diagnose } from './divergence.js'
+import { pacer } from './pacing.js'
+import { learnRateOf } from './schedules.js'
+import { freshLike } from './solver-update.js'
+import { TrainingInterruptedError } from './training-error.js'
+import { Histories, type StopReason, TrainingInfo } from './training-info.js'
+import { type Standing, TrainingMonitor } from './training-monitor.js'
+import type { OutputFcnInfo, TrainingOptions } from './training-options.js'
+import type { StepContext, StepResult } from './training-step.js'
+import { Evaluation, trainingStep } from './training-step.js'
+
+/** What a run works on. The network and its parameters' memory are the run's own. */
+export interface RunSettings extends StepContext {
+  readonly options: TrainingOptions
+  readonly source: BatchSource
+  readonly validation: BatchSource | undefined
+}
+
+/** A copy of everything a network learns. */
+interface Snapshot {
+  readonly learnables: readonly DlArray[]
+  readonly state: readonly DlArray[]
+}
+
+/** One training, from the first iteration (or a checkpoint) to the end. */
+export class TrainingRun {
+  readonly #settings: RunSettings
+  readonly #histories: Histories
+  readonly #learnRate: (standing: { epoch: number; iteration: number }) => number
+  readonly #total: number | undefined
+  readonly #pause = pacer()
+  readonly #keepsBest: boolean
+  /** 1 where a larger objective is better, -1 where a smaller one is. */
+  readonly #direction: 1 | -1
+  #monitor: TrainingMonitor | undefined
+  #iteration = 0
+  #epoch = 0
+  #isEpochDone = true
+  #elapsedBefore = 0
+  #began = performance.now()
+  #best: { iteration: number; value: number } | undefined
+  #bestNetwork: Snapshot | undefined
+  #failures = 0
+  #lastValidated: number | undefined
+  #last: Standing | undefined
+
+  constructor(settings: RunSettings) {
+    const { options, source, metrics, validation } = settings
+    this.#settings = settings
+    this.#histories = new Histories(metrics.map(({ name }) => name))
+    this.#total = source.numBatches === undefined ? undefined : source.numBatches * options.maxEpochs
+    const rate = learnRateOf(options)
+    const fixed = { iterationsPerEpoch: source.numBatches, maxEpochs: options.maxEpochs }
+    this.#learnRate = (standing) => rate({ ...standing, ...fixed })
+    this.#keepsBest = validation !== undefined && options.outputNetwork !== 'last-iteration'
+    const objective = metrics.find(({ name }) => name === options.objectiveMetricName)
+    this.#direction = objective && objective.maximize !== false ? 1 : -1
+  }
+
+  /** Trains. Errors after the first iteration are a {@link TrainingInterruptedError} that holds what was reached. */
+  async run(checkpoint: (Checkpoint & { readonly file: string }) | undefined): Promise<TrainingInfo> {
+    const { solver } = this.#settings
+    if (checkpoint) this.#restore(checkpoint)
+    const before = this.#iteration
+    try {
+      await this.#start(before)
+      const stopReason = await this.#epochs()
+      return await this.#finish(stopReason)
+    } catch (error) {
+      this.#monitor?.abandon()
+      if (error instanceof TrainingInterruptedError || this.#iteration === before) throw error
+      throw this.#interrupted(
+        {
+          call: error instanceof DlnetError ? `trainnet: ${error.problem.call}` : 'trainnet',
+          expects: error instanceof DlnetError ? error.problem.expects : 'to train to the end',
+          got: `${error instanceof DlnetError ? error.problem.got : (error as Error).message} (after iteration ${this.#iteration})`,
+          remedy: `${error instanceof DlnetError ? `${error.problem.remedy} ` : ''}error.net is the network so far.`,
+        },
+        error,
+      )
+    } finally {
+      solver.dispose()
+      this.#forget()
+    }
+  }
+
+  async #start(before: number): Promise<void> {
+    const { net, options, metrics, validation, source, random } = this.#settings
+    this.#began = performance.now()
+    this.#monitor = await TrainingMonitor.open(options, {
+      total: this.#total,
+      done: before,
+      hasValidation: validation !== undefined,
+      metricNames: metrics.map(({ name }) => name),
+      layers: String(net.layers),
+      histories: this.#histories,
+    })
+    if (before > 0) return
+    if (options.shuffle !== 'never') source.shuffle(random)
+    if (!validation) return
+    const result = await this.#validate()
+    if (result)
+      this.#monitor.row({ ...this.#standing(this.#learnRate({ epoch: 1, iteration: 1 })), validation: result })
+  }
+
+  async #epochs(): Promise<StopReason> {
+    const { options, source, random } = this.#settings
+    if (this.#tell('start', this.#standing(this.#learnRate({ epoch: 1, iteration: 1 }))))
+      return 'Stopped by output function'
+    while (this.#epoch < options.maxEpochs || !this.#isEpochDone) {
+      if (this.#isEpochDone) {
+        if (this.#epoch > 0 && options.shuffle === 'every-epoch') source.shuffle(random)
+        this.#epoch++
+        this.#isEpochDone = false
+      }
+      const stopped = await this.#batches()
+      if (stopped) return stopped
+      this.#isEpochDone = true
+      if (options.checkpointFrequencyUnit === 'epoch' && this.#epoch % options.checkpointFrequency === 0)
+        await this.#checkpoint()
+    }
+    return 'Max epochs completed'
+  }
+
+  /** The rest of a pass over the data; why to stop, if there is a reason. */
+  async #batches(): Promise<StopReason | undefined> {
+    const { source, options } = this.#settings
+    const { signal } = options
+    const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+    const aborted = whenAborted(signal)
+    try {
+      for (;;) {
+        if (signal?.aborted) return 'Stopped by signal'
+        const next = iterator.next()
+        // A stream that waits for data must not keep the signal waiting.
+        const result = next instanceof Promise ? await Promise.race([next, aborted.promise]) : next
+        if (result === undefined) return 'Stopped by signal'
+        if (result.done) return undefined
+        const stopped = await this.#iterate(result.value)
+        if (stopped) return stopped
+        await this.#pause()
+      }
+    } finally {
+      aborted.release()
+      const returned = iterator.return?.()
+      // After the signal not awaited: a stream that hangs would keep training from ending.
+      if (!signal?.aborted) await returned
+      else if (returned instanceof Promise) returned.catch(() => undefined)
+    }
+  }
+
+  async #iterate(batch: MiniBatch): Promise<StopReason | undefined> {
+    const { options, validation } = this.#settings
+    const iteration = this.#iteration + 1
+    const learnRate = this.#learnRate({ epoch: this.#epoch, iteration })
+    const training = this.#step(batch, learnRate, iteration)
+    this.#iteration = iteration
+    this.#histories.addTraining({ iteration, epoch: this.#epoch, learnRate, ...training })
+    this.#monitor!.progress(iteration, batch.observations, training.loss)
+    const isLast = iteration === this.#total
+    const isValidationDue = validation && (isLast || iteration % options.validationFrequency === 0)
+    const validated = isValidationDue ? await this.#validate() : undefined
+    const standing = { ...this.#standing(learnRate), training, validation: validated }
+    this.#last = standing
+    const isToldToStop = this.#tell('iteration', standing)
+    const isPatienceOver = validated !== undefined && this.#failures >= options.validationPatience
+    const isStopping = isLast || isToldToStop || isPatienceOver || options.signal?.aborted === true
+    this.#monitor!.row(standing, isStopping)
+    if (options.checkpointFrequencyUnit === 'iteration' && iteration % options.checkpointFrequency === 0)
+      await this.#checkpoint()
+    await this.#monitor!.page()
+    if (isPatienceOver) return 'Validation patience met'
+    return isToldToStop ? 'Stopped by output function' : undefined
+  }
+
+  #step(batch: MiniBatch, learnRate: number, iteration: number): StepResult {
+    const { net, random } = this.#settings
+    try {
+      checkTargets(batch)
+      return trainingStep(this.#settings, batch, learnRate, iteration)
+    } catch (error) {
+      if (!(error instanceof Divergence)) throw error
+      throw this.#interrupted(diagnose(error, net, batch, random, { iteration, epoch: this.#epoch, learnRate }))
+    } finally {
+      for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
+    }
+  }
+
+  #interrupted(problem: ConstructorParameters<typeof TrainingInterruptedError>[0], cause?: unknown) {
+    const info = new TrainingInfo(this.#histories, this.#iteration, 'Stopped by error')
+    return new TrainingInterruptedError(problem, this.#settings.net, info, cause === undefined ? undefined : { cause })
+  }
+
+  async #finish(reason: StopReason): Promise<TrainingInfo> {
+    const { validation } = this.#settings
+    let stopReason = reason
+    const isComplete = stopReason === 'Max epochs completed'
+    if (isComplete && validation && this.#lastValidated !== this.#iteration) {
+      // Only now it shows that the iteration before was the last: the data does not tell its length.
+      const result = await this.#validate()
+      if (result && this.#last) this.#last = { ...this.#last, validation: result }
+      if (!result) stopReason = 'Stopped by signal'
+    }
+    if (this.#last) this.#monitor!.row(this.#last, true)
+    this.#tell('done', this.#last ?? this.#standing(this.#learnRate({ epoch: 1, iteration: 1 })))
+    const outputIteration = this.#bestNetwork && this.#best ? this.#best.iteration : this.#iteration
+    if (this.#bestNetwork) this.#restoreSnapshot(this.#bestNetwork)
+    const info = new TrainingInfo(this.#histories, outputIteration, stopReason)
+    await this.#monitor!.close(stopReason)
+    return info
+  }
+
+  // --- Validation -----------------------------------------------------------------------------------------------------
+
+  /** Loss and metrics of the validation data; undefined when the signal came in between. */
+  async #validate(): Promise<StepResult | undefined> {
+    const { validation, options } = this.#settings
+    const evaluation = new Evaluation(this.#settings)
+    for await (const batch of validation!) {
+      try {
+        if (options.signal?.aborted) return undefined
+        checkTargets(batch)
+        evaluation.update(batch)
+      } finally {
+        for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
+      }
+      await this.#pause()
+    }
+    const result = evaluation.result()
+    this.#lastValidated = this.#iteration
+    this.#histories.addValidation({ iteration: this.#iteration, ...result })
+    this.#judge(result)
+    return result
+  }
+
+  #judge({ loss, metrics }: StepResult): void {
+    const { objectiveMetricName } = this.#settings.options
+    const value = objectiveMetricName === 'loss' ? loss : metrics[objectiveMetricName]!
+    const isBetter = Number.isFinite(value) && (!this.#best || this.#direction * (value - this.#best.value) > 0)
+    if (!isBetter) {
+      this.#failures++
+      return
+    }
+    this.#failures = 0
+    this.#best = { iteration: this.#iteration, value }
+    if (!this.#keepsBest) return
+    this.#forget()
+    this.#bestNetwork = this.#snapshot()
+  }
+
+  #snapshot(): Snapshot {
+    const { parameters, net } = this.#settings
+    const copy = (array: DlArray) => keep(freshLike(array, 'copy'))
+    return {
+      learnables: parameters.map(({ value }) => copy(value)),
+      state: net.state.map(({ value }) => copy(value!)),
+    }
+  }
+
+  #restoreSnapshot({ learnables, state }: Snapshot): void {
+    const { parameters, net } = this.#settings
+    for (const [i, { value }] of parameters.entries()) fill(value, learnables[i]!)
+    if (state.length > 0) net.state = net.state.map((row, i) => ({ ...row, value: state[i]! }))
+  }
+
+  #forget(): void {
+    for (const array of this.#bestNetwork ? [...this.#bestNetwork.learnables, ...this.#bestNetwork.state] : [])
+      array.dispose()
+    this.#bestNetwork = undefined
+  }
+
+  // --- Telling ----------------------------------------------------------------------------------------------------------
+
+  #timeElapsed(): number {
+    return this.#elapsedBefore + (performance.now() - this.#began) / 1000
+  }
+
+  #standing(learnRate: number): Standing {
+    return { iteration: this.#iteration, epoch: this.#epoch, learnRate, timeElapsed: this.#timeElapsed() }
+  }
+
+  /** Calls the output functions; true when one of them wants to stop. */
+  #tell(state: OutputFcnInfo['state'], { training, validation, ...where }: Standing): boolean {
+    const { outputFcn } = this.#settings.options
+    if (outputFcn.length === 0) return false
+    const info: OutputFcnInfo = {
+      state,
+      ...where,
+      trainingLoss: training?.loss,
+      validationLoss: validation?.loss,
+      trainingMetrics: training?.metrics ?? {},
+      validationMetrics: validation?.metrics ?? {},
+    }
+    return outputFcn.map((told) => told(info)).some((answer) => answer === true)
+  }
+
+  // --- Checkpoints --------------------------------------------------------------------------------------------------------
+
+  async #checkpoint(): Promise<void> {
+    const { options, net, parameters, solver, random, source } = this.#settings
+    if (options.checkpointPath === '') return
+    const { order, position } = source.state()
+    const arrays: Record<string, DlArray> = {}
+    for (const { name, value } of parameters) arrays[`learnables/${name}`] = value
+    for (const { layer, parameter, value } of net.state) arrays[`state/${layer}/${parameter}`] = value!
+    for (const [name, value] of Object.entries(solver.state())) arrays[`solver/${name}`] = value
+    for (const [i, value] of (this.#bestNetwork?.learnables ?? []).entries())
+      arrays[`best/learnables/${parameters[i]!.name}`] = value
+    for (const [i, value] of (this.#bestNetwork?.state ?? []).entries()) {
+      const { layer, parameter } = net.state[i]!
+      arrays[`best/state/${layer}/${parameter}`] = value
+    }
+    for (const { name, value } of inputStatisticsOf(net)) arrays[`statistics/${name}`] = value
+    await writeCheckpoint(options.checkpointPath, {
+      arrays,
+      lists: { ...this.#histories.lists(), ...(order && { order }) },
+      progress: {
+        version: 1,
+        solver: options.solver,
+        iteration: this.#iteration,
+        epoch: this.#epoch,
+        isEpochDone: position === 0,
+        timeElapsed: this.#timeElapsed(),
+        numObservations: source.numObservations,
+        position,
+        random: { generator: [...random.state().generator], spare: random.state().spare },
+        best: this.#best,
+        failures: this.#failures,
+      },
+    })
+  }
+
+  #restore({ progress, arrays, lists, file }: Checkpoint & { readonly file: string }): void {
+    const { options, net, parameters, solver, random, source } = this.#settings
+    const misfit = (expects: string, got: string) =>
+      new FileError({
+        call: 'trainnet',
+        expects: `${expects} in '${file}'`,
+        got,
+        remedy: 'Resume with the network, the data and the options that the checkpoint was made with.',
+      })
+    const { solver: name, numObservations } = progress
+    if (name !== options.solver) throw misfit(`a checkpoint of the solver '${options.solver}'`, `one of '${name}'`)
+    if (numObservations !== source.numObservations)
+      throw misfit(`a checkpoint for ${source.numObservations} observations`, `one for ${numObservations}`)
+    const saved = (key: string, like: DlArray): DlArray => {
+      const array = arrays[key]
+      if (array && sameSize(array.size, like.size) && array.underlyingType === like.underlyingType) return array
+      throw misfit(
+        `${key} of size ${like.size.join('×')} (${like.underlyingType})`,
+        array ? `${array.size.join('×')} (${array.underlyingType})` : 'none',
+      )
+    }
+    const learnables = parameters.map(({ name: path, value }) => saved(`learnables/${path}`, value))
+    for (const [i, { value }] of parameters.entries()) fill(value, learnables[i]!)
+    const savedState = (prefix: string) =>
+      net.state.map((row) => ({ ...row, value: saved(`${prefix}/${row.layer}/${row.parameter}`, row.value!) }))
+    if (net.state.length > 0) net.state = savedState('state')
+    solver.restore(
+      Object.fromEntries(
+        Object.entries(arrays).flatMap(([key, array]) =>
+          key.startsWith('solver/') ? [[key.slice('solver/'.length), array]] : [],
+        ),
+      ),
+      `'${file}'`,
+    )
+    random.restore(progress.random)
+    for (const [key, list] of Object.entries(this.#histories.lists())) {
+      if (!lists[key]) throw misfit(`the history ${key}`, 'none')
+      for (const value of lists[key]) list.push(value)
+    }
+    source.restore({ order: lists.order, position: progress.position })
+    this.#iteration = progress.iteration
+    this.#epoch = progress.epoch
+    this.#isEpochDone = progress.isEpochDone
+    this.#elapsedBefore = progress.timeElapsed
+    this.#best = progress.best
+    this.#failures = progress.failures
+    this.#lastValidated = this.#histories.validation.iteration.at(-1)
+    if (progress.best && this.#keepsBest)
+      this.#bestNetwork = {
+        learnables: parameters.map(({ name: path, value }) =>
+          keep(freshLike(saved(`best/learnables/${path}`, value), 'copy')),
+        ),
+        state: savedState('best/state').map(({ value }) => keep(freshLike(value, 'copy'))),
+      }
+    for (const array of Object.values(arrays)) array.dispose()
+  }
+}
+
+/** Statistics of input layers, by `layer/property`. */
+export function inputStatisticsOf(net: DlNetwork): { name: string; value: DlArray }[] {
+  const found: { name: string; value: DlArray }[] = []
+  for (const layer of net.layers)
+    for (const property of ['mean', 'standardDeviation', 'min', 'max'] as const) {
+      const value: unknown = 'normalization' in layer ? Reflect.get(layer, property) : undefined
+      if (isdlarray(value)) found.push({ name: `${layer.name}/${property}`, value })
+    }
+  return found
+}
+
+function fill(array: DlArray, from: DlArray): void {
+  array.storage.view().set(from.storage.view())
+}
+
+function checkTargets(batch: MiniBatch): void {
+  if (batch.targets.length > 0) return
+  throw new TrainingError({
+    call: 'trainnet',
+    expects: 'mini-batches with targets',
+    got: 'inputs alone',
+    remedy: 'Give targets: trainnet(X, T, layers, loss, options), or a datastore that combines both.',
+  })
+}
+
+/** A promise that resolves to undefined when the signal comes; without one, never. */
+function whenAborted(signal: AbortSignal | undefined): { promise: Promise<undefined>; release: () => void } {
+  let release = () => {}
+  const promise = new Promise<undefined>((resolve) => {
+    if (!signal) return
+    const abort = () => resolve(undefined)
+    signal.addEventListener('abort', abort, { once: true })
+    release = () => signal.removeEventListener('abort', abort)
+  })
+  return { promise, release }
+}

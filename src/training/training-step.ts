@@ -1,0 +1,108 @@
+import type { DlArray } from '../array/dlarray.js'
+import { dlfeval } from '../autodiff/dlfeval.js'
+import { dlgradient } from '../autodiff/dlgradient.js'
+import type { MiniBatch } from '../data/minibatch.js'
+import { scope } from '../memory/scope.js'
+import type { DlNetwork } from '../network/dlnetwork.js'
+import type { RandomStream } from '../operations/random.js'
+import { Divergence, isFiniteArray } from './divergence.js'
+import type { TrainingLoss } from './losses.js'
+import type { Metric } from './metrics.js'
+import { gradientSquares } from './solver-update.js'
+import type { Solver, TrainedParameter } from './solvers.js'
+
+/** What one iteration needs. */
+export interface StepContext {
+  readonly net: DlNetwork
+  readonly parameters: readonly TrainedParameter[]
+  readonly solver: Solver
+  readonly loss: TrainingLoss
+  readonly metrics: readonly Metric[]
+  readonly random: RandomStream
+}
+
+export interface StepResult {
+  readonly loss: number
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+/**
+ * One iteration: forward pass, loss, gradients, update in place. Every array it makes is freed. Throws a {@link Divergence},
+ * with nothing changed, when the loss or a gradient is not finite.
+ */
+export function trainingStep(
+  { net, parameters, solver, loss, metrics, random }: StepContext,
+  batch: MiniBatch,
+  learnRate: number,
+  iteration: number,
+): StepResult {
+  const values = parameters.map(({ value }) => value)
+  return scope(() => {
+    const result = dlfeval((traced: DlArray[]) => {
+      const { outputs, state } = net.run(batch.inputs, { training: true, random, parameters: traced })
+      const value = loss.compute(outputs, batch.targets)
+      const gradients = dlgradient(value, traced)
+      return { value, gradients, state, outputs: metrics.length > 0 ? outputs : [] }
+    }, values)
+    const value = result.value.item()
+    if (!Number.isFinite(value)) throw new Divergence({ loss: value })
+    checkGradients(parameters, result.gradients)
+    const measured = metrics.length > 0 ? measure(metrics, [{ outputs: result.outputs, batch }]) : {}
+    solver.step(result.gradients, learnRate, iteration)
+    if (result.state.length > 0) net.state = result.state
+    return { loss: value, metrics: measured }
+  })
+}
+
+/** A gradient that is not finite would destroy its parameter; the squares are one fast pass over each. */
+function checkGradients(parameters: readonly TrainedParameter[], gradients: readonly DlArray[]): void {
+  // From the loss backwards: where it began comes last in the list of parameters.
+  for (let i = parameters.length - 1; i >= 0; i--) {
+    const { name, value } = parameters[i]!
+    const gradient = gradients[i]!
+    if (Number.isFinite(gradientSquares(value, gradient, 0)) || isFiniteArray(gradient)) continue
+    const slash = name.lastIndexOf('/')
+    throw new Divergence({ gradient: name.slice(slash + 1), layer: name.slice(0, slash) })
+  }
+}
+
+interface Measured {
+  readonly outputs: readonly DlArray[]
+  readonly batch: MiniBatch
+}
+
+/** Values of metrics for some predictions, by name. */
+function measure(metrics: readonly Metric[], predictions: readonly Measured[]): Record<string, number> {
+  for (const metric of metrics) metric.reset()
+  for (const { outputs, batch } of predictions) for (const metric of metrics) metric.update(outputs, batch.targets)
+  return valuesOf(metrics)
+}
+
+function valuesOf(metrics: readonly Metric[]): Record<string, number> {
+  return Object.fromEntries(metrics.map((metric) => [metric.name, metric.evaluate()]))
+}
+
+/** Loss and metrics over many mini-batches: the loss is the mean over observations. */
+export class Evaluation {
+  #loss = 0
+  #observations = 0
+
+  constructor(private readonly context: Omit<StepContext, 'parameters' | 'solver'>) {
+    for (const metric of context.metrics) metric.reset()
+  }
+
+  /** Takes one mini-batch; the network is in prediction mode. */
+  update(batch: MiniBatch): void {
+    const { net, loss, metrics, random } = this.context
+    scope(() => {
+      const { outputs } = net.run(batch.inputs, { training: false, random })
+      this.#loss += loss.compute(outputs, batch.targets).item() * batch.observations
+      this.#observations += batch.observations
+      for (const metric of metrics) metric.update(outputs, batch.targets)
+    })
+  }
+
+  result(): StepResult {
+    return { loss: this.#loss / this.#observations, metrics: valuesOf(this.context.metrics) }
+  }
+}

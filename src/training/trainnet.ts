@@ -1,0 +1,237 @@
+import type { DlArray } from '../array/dlarray.js'
+import type { BatchSource, TargetData } from '../data/minibatch.js'
+import { NetworkError, OptionError } from '../errors.js'
+import {
+  needsStatistics,
+  type StatisticName,
+  type StatisticsNeed,
+  setStatistics,
+} from '../layers/input-normalization.js'
+import { inputInfo, isInputLayer, isLayer, type Layer } from '../layers/layer.js'
+import { keep } from '../memory/scope.js'
+import { DlNetwork, dlnetwork } from '../network/dlnetwork.js'
+import { currentStream, RandomStream } from '../operations/random.js'
+import { type Checkpoint, readCheckpoint } from './checkpoint.js'
+import { inputStatistics } from './input-statistics.js'
+import { type Loss, type TrainingLoss, trainingLoss } from './losses.js'
+import { metricOf } from './metrics.js'
+import { holdsTargets, type NetworkData, networkSource } from './network-data.js'
+import { pacer } from './pacing.js'
+import { freshLike } from './solver-update.js'
+import { createSolver } from './solvers.js'
+import type { TrainingInfo } from './training-info.js'
+import { TrainingRun } from './training-loop.js'
+import type { TrainingOptions } from './training-options.js'
+
+/** What `trainnet` trains: layers in series, or a network. */
+export type Trainable = DlNetwork | Layer | Iterable<Layer>
+
+export interface TrainingResult {
+  /** The trained network. */
+  readonly net: DlNetwork
+  readonly info: TrainingInfo
+}
+
+/**
+ * Trains a network and resolves to `{ net, info }`. What is given stays as it is.
+ *
+ * | argument | meaning |
+ * | --- | --- |
+ * | `X`, `T` | predictors and targets in memory: dlarrays, `{ values, size }`, nested lists; targets also as class labels |
+ * | `data` | instead of both, a datastore or a stream of mini-batches |
+ * | `net` | a layer array or a `dlnetwork`; parameters it has are where training begins |
+ * | `loss` | a name (see {@link Loss}) or `f(Y1, ..., YM, T1, ..., TM)` giving a scalar |
+ * | `options` | what `trainingOptions` returned |
+ *
+ * Images are h-by-w-by-c-by-N, features N-by-c, sequences T-by-c-by-N, or as `inputDataFormats` says. A last mini-batch that is
+ * not full is used. The loss of the history is that of the mini-batch before its update, without the L2 penalty; validation
+ * happens at iteration 0, every `validationFrequency` iterations and at the end. With a `seed` (or `rng`) two trainings have
+ * the same bits, on any number of threads. With `resume` a training goes on from a checkpoint, and has the bits of one that
+ * was never stopped: give it the same data, network, loss and options.
+ *
+ * Errors: an {@link OptionError}, {@link DimensionError} or {@link NetworkError} for what does not fit together; once training
+ * is under way a {@link TrainingInterruptedError}, which has the network so far, for instance when the loss becomes NaN: it
+ * names the layer where that began. Source: MATLAB, `trainnet`.
+ */
+export function trainnet(
+  X: NetworkData,
+  T: TargetData,
+  net: Trainable,
+  loss: Loss,
+  options: TrainingOptions,
+): Promise<TrainingResult>
+export function trainnet(
+  data: NetworkData,
+  net: Trainable,
+  loss: Loss,
+  options: TrainingOptions,
+): Promise<TrainingResult>
+export async function trainnet(...given: readonly unknown[]): Promise<TrainingResult> {
+  const call = 'trainnet'
+  const { data, targets, trainable, loss, options } = readArguments(given, call)
+  const random = options.seed === undefined ? currentStream() : new RandomStream(options.seed)
+  const plain = trainable instanceof DlNetwork ? trainable : layersOf(trainable, call)
+  const sources = sourcesOf(plain, data, targets, loss, options)
+  const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume)
+  const net = await prepared(plain, sources.training, options, random, checkpoint)
+  // The run changes parameters in place, so their memory must be nobody else's.
+  const copies = net.parameterList().map(({ value }) => keep(freshLike(value, 'copy')))
+  net.replaceParameters(copies)
+  for (const copy of copies) copy.dispose()
+  const parameters = net
+    .parameterList()
+    .map(({ layer, parameter, ...rest }) => ({ name: `${layer}/${parameter}`, ...rest }))
+  const solver = createSolver(options, parameters)
+  const run = new TrainingRun({
+    net,
+    parameters,
+    solver,
+    loss,
+    metrics: options.metrics.map(metricOf),
+    random,
+    options,
+    source: sources.training,
+    validation: sources.validation,
+  })
+  const info = await run.run(checkpoint)
+  return { net, info }
+}
+
+interface Arguments {
+  readonly data: NetworkData
+  readonly targets: TargetData | undefined
+  readonly trainable: Trainable
+  readonly loss: TrainingLoss
+  readonly options: TrainingOptions
+}
+
+function readArguments(given: readonly unknown[], call: string): Arguments {
+  const hasTargets = given.length === 5
+  if (!hasTargets && given.length !== 4)
+    throw new OptionError({
+      call,
+      expects: 'trainnet(X, T, net, loss, options) or trainnet(datastore, net, loss, options)',
+      got: `${given.length} arguments`,
+      remedy: "Write await trainnet(X, T, layers, 'crossentropy', trainingOptions('adam')).",
+    })
+  const options = given.at(-1) as TrainingOptions
+  const isOptions = typeof options === 'object' && options !== null && 'solver' in options && Object.isFrozen(options)
+  if (!isOptions)
+    throw new OptionError({
+      call,
+      expects: 'options that trainingOptions made, as the last argument',
+      got: typeof options === 'object' ? 'another object' : typeof options,
+      remedy: "Write trainingOptions('sgdm', { maxEpochs: 4 }).",
+    })
+  const loss = trainingLoss(given.at(-2), call)
+  const data = given[0] as NetworkData
+  if (!hasTargets && !holdsTargets(data))
+    throw new OptionError({
+      call,
+      expects: 'targets beside data in memory',
+      got: 'predictors alone',
+      remedy: 'Write trainnet(X, T, net, loss, options), or give a datastore that holds the targets.',
+    })
+  return {
+    data,
+    targets: hasTargets ? (given[1] as TargetData) : undefined,
+    trainable: given.at(-3) as Trainable,
+    loss,
+    options,
+  }
+}
+
+function layersOf(trainable: unknown, call: string): DlNetwork {
+  const isList = typeof trainable === 'object' && trainable !== null && Symbol.iterator in trainable
+  if (!isLayer(trainable) && !isList)
+    throw new NetworkError({
+      call,
+      expects: 'layers or a dlnetwork',
+      got: trainable === null ? 'null' : typeof trainable,
+      remedy: 'Give a list of layers, or what dlnetwork returns.',
+    })
+  const layers = isLayer(trainable) ? trainable : Array.from(trainable as Iterable<Layer>)
+  return dlnetwork(layers, { initialize: false })
+}
+
+function sourcesOf(
+  net: DlNetwork,
+  data: NetworkData,
+  targets: TargetData | undefined,
+  loss: TrainingLoss,
+  options: TrainingOptions,
+): { training: BatchSource; validation: BatchSource | undefined } {
+  const { inputDataFormats, targetDataFormats, miniBatchSize, validationData } = options
+  const { sequenceLength, sequencePaddingValue, sequencePaddingDirection } = options
+  const all = {
+    inputDataFormats,
+    targetDataFormats,
+    miniBatchSize,
+    sequenceLength,
+    sequencePaddingValue,
+    sequencePaddingDirection,
+    labels: loss.labels,
+    call: 'trainnet',
+  }
+  const training = networkSource(net, data, targets, all)
+  if (validationData === undefined) return { training, validation: undefined }
+  const [X, T] = Array.isArray(validationData) ? validationData : [validationData, undefined]
+  const { classNames } = training
+  return { training, validation: networkSource(net, X, T, { ...all, ...(classNames && { classNames }) }) }
+}
+
+/** The network with statistics in its input layers and all parameters initialized, apart from the one given. */
+async function prepared(
+  given: DlNetwork,
+  source: BatchSource,
+  options: TrainingOptions,
+  random: RandomStream,
+  checkpoint: Checkpoint | undefined,
+): Promise<DlNetwork> {
+  const inputs = given.inputNames.map((name) => Array.from<Layer>(given.layers).find((layer) => layer.name === name))
+  const needs = inputs.map((layer) => layer && needsStatistics(layer, { reset: options.resetInputNormalization }))
+  let net = given
+  if (needs.some((need) => need !== undefined)) {
+    const statistics = checkpoint
+      ? inputs.map((layer, i) => savedStatistics(layer, needs[i], checkpoint))
+      : await inputStatistics(source, needs, pacer())
+    for (const [i, values] of statistics.entries()) {
+      if (!values) continue
+      const layer = inputs[i]!
+      setStatistics(layer, values)
+      net = net.replaceLayer(layer.name, layer)
+    }
+  }
+  const isOpen = inputs.some((layer) => !layer || !isInputLayer(layer) || inputInfo(layer) === undefined)
+  const examples = isOpen ? await firstInputs(source) : []
+  const seed = options.seed === undefined ? undefined : random.integer(2 ** 32)
+  try {
+    return net.initialize(...examples, { seed })
+  } finally {
+    for (const array of examples) array.dispose()
+  }
+}
+
+function savedStatistics(
+  layer: Layer | undefined,
+  need: StatisticsNeed | undefined,
+  { arrays }: Checkpoint,
+): Partial<Record<StatisticName, DlArray>> | undefined {
+  if (!layer || !need) return undefined
+  const found = need.statistics.flatMap((name) => {
+    const array = arrays[`statistics/${layer.name}/${name}`]
+    return array ? [[name, array] as const] : []
+  })
+  return Object.fromEntries(found)
+}
+
+/** The inputs of the first mini-batch; the source stands afterwards where it stood. */
+async function firstInputs(source: BatchSource): Promise<readonly DlArray[]> {
+  const before = source.state()
+  for await (const batch of source) {
+    for (const array of batch.targets) array.dispose()
+    source.restore(before)
+    return batch.inputs
+  }
+  return []
+}
