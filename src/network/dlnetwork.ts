@@ -1,28 +1,23 @@
-import { DlArray, isdlarray } from '../array/dlarray.js'
+import { DlArray } from '../array/dlarray.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
-import { DimensionError, NetworkError, OptionError } from '../errors.js'
+import { NetworkError, OptionError } from '../errors.js'
 import {
   copyLayer,
   type FactorKind,
   getFactor,
-  inputInfo,
   isInputLayer,
   isLayer,
   type Layer,
-  layerLabel,
   learnablesOf,
   properties,
-  runLayer,
   setFactor,
-  setLearnable,
-  setState,
   stateOf,
 } from '../layers/layer.js'
 import { type LayerArray, layerArray } from '../layers/layer-array.js'
 import { heldArrays, scope } from '../memory/scope.js'
 import { currentStream, RandomStream } from '../operations/random.js'
-import { type ExecutionPlan, planExecution } from './execution-plan.js'
-import { type ExampleInput, initializeGraph } from './initialization.js'
+import { type ExecutionPlan, planExecution, runPlan } from './execution-plan.js'
+import { describedInput, type ExampleInput, initializeGraph } from './initialization.js'
 import {
   type Connection,
   connected,
@@ -42,9 +37,20 @@ import {
   withSeries,
 } from './layer-graph.js'
 import { layerNames } from './layer-names.js'
+import { checkOptions, type FactorArguments, isNameList, isOptions, parameterPath } from './network-arguments.js'
 import type { NetworkDataLayout } from './network-data-layout.js'
 import { connectionTable, displayNetwork, type ParameterRow, parameterTable } from './network-display.js'
 import { inputArray, isSizedData, type NetworkInput } from './network-input.js'
+import {
+  learnableList,
+  type Overrides,
+  type Parameter,
+  parameterRows,
+  parametersFrom,
+  parametersWith,
+  replaceLearnables,
+  replaceRows,
+} from './network-parameters.js'
 
 export interface InitializeOptions {
   /** Seed of the initial values; default: the stream that `rng` controls goes on. */
@@ -61,15 +67,6 @@ export interface NetworkOptions extends InitializeOptions {
 export interface PredictOptions {
   /** Layers or layer outputs to compute, `'relu'` or `'split/out2'`; default: the network's outputs. */
   readonly outputs?: string | readonly string[]
-}
-
-/** A learnable parameter of an initialized network, with its factors. */
-export interface Parameter {
-  readonly layer: string
-  readonly parameter: string
-  readonly value: DlArray
-  readonly learnRateFactor: number
-  readonly l2Factor: number
 }
 
 export interface RunContext {
@@ -92,9 +89,6 @@ export interface NetworkContent {
   readonly layouts: readonly NetworkDataLayout[] | undefined
 }
 
-/** By number of the layer, parameters that stand in for the layer's own. */
-type Overrides = ReadonlyMap<number, Readonly<Record<string, DlArray>>>
-
 /**
  * A network of layers, made by {@link dlnetwork}. Methods that change layers, connections or factors return another network;
  * `learnables` and `state` can be assigned.
@@ -107,11 +101,13 @@ export class DlNetwork {
   /** Arrays of `dlfeval` in place of the parameters: then the layers belong to the network that was traced. */
   readonly #traced: Overrides | undefined
   readonly #plans = new Map<string, ExecutionPlan>()
+  readonly #inputs: readonly Port[]
   #isDisposed = false
 
   /** @internal Takes the layers as its own. */
   constructor(content: NetworkContent, traced?: Overrides) {
     this.content = content
+    this.#inputs = graphInputs(content.graph)
     this.#traced = traced
   }
 
@@ -133,27 +129,29 @@ export class DlNetwork {
 
   /** The learnable parameters in the order of the layers; inside `dlfeval`, the traced ones. Prints as a table. */
   get learnables(): ParameterRow[] {
-    return parameterTable(this.#rows((layer) => learnablesOf(layer)))
+    return parameterTable(parameterRows(this.#graph, this.#traced, learnablesOf))
   }
 
-  /** Replaces learnables by those listed: rows of `learnables` with other values. */
+  /** Replaces learnables by those listed, rows of `learnables` with other values, and frees the arrays that were there. */
   set learnables(rows: readonly ParameterRow[]) {
-    this.#replaceRows(rows, 'Learnables', this.learnables, setLearnable)
+    this.#checkChange('learnables')
+    replaceRows(this.#graph, rows, 'learnables')
   }
 
   /** The state parameters in the order of the layers; prints as a table. */
   get state(): ParameterRow[] {
-    return parameterTable(this.#rows((layer) => stateOf(layer)))
+    return parameterTable(parameterRows(this.#graph, this.#traced, stateOf))
   }
 
   /** Replaces state parameters by those listed, such as the `state` that `forward` returned. */
   set state(rows: readonly ParameterRow[]) {
-    this.#replaceRows(rows, 'State', this.state, setState)
+    this.#checkChange('state')
+    replaceRows(this.#graph, rows, 'state')
   }
 
   /** The inputs in the order in which `predict` takes them. */
   get inputNames(): string[] {
-    return graphInputs(this.#graph).map((port) =>
+    return this.#inputs.map((port) =>
       isInputLayer(this.#graph.layers[port.layer]!)
         ? this.#graph.layers[port.layer]!.name
         : portName(this.#graph, port, 'input'),
@@ -170,45 +168,14 @@ export class DlNetwork {
     return this.content.layouts !== undefined
   }
 
-  #rows(parametersOf: (layer: Layer) => { name: string; value: DlArray | undefined }[]): ParameterRow[] {
-    return this.#graph.layers.flatMap((layer, number) => {
-      const traced = this.#traced?.get(number)
-      return parametersOf(layer).map(({ name, value }) => ({
-        layer: layer.name,
-        parameter: name,
-        value: traced?.[name] ?? value,
-      }))
-    })
-  }
-
-  #replaceRows(
-    rows: readonly ParameterRow[],
-    table: 'Learnables' | 'State',
-    before: readonly ParameterRow[],
-    set: (layer: Layer, name: string, value: DlArray) => void,
-  ): void {
-    const problem = (got: string) =>
-      new NetworkError({
-        call: `dlnetwork.${table.toLowerCase()}`,
-        expects: `a list of { layer, parameter, value } like the network's own, the values dlarrays`,
-        got,
-        remedy: `Take ${table.toLowerCase()} of the network and replace values.`,
+  #checkChange(call: string): void {
+    if (this.#traced)
+      throw new NetworkError({
+        call: `dlnetwork.${call}`,
+        expects: 'a network outside dlfeval',
+        got: 'the traced one that dlfeval gave its function',
+        remedy: 'Return the new values from the function, and assign them to the network afterwards.',
       })
-    if (this.#traced) throw problem('a network inside dlfeval, which cannot be changed')
-    if (!Array.isArray(rows)) throw problem(typeof rows)
-    // All are checked before the first is replaced.
-    const found = rows.map((row: ParameterRow) => {
-      const old = before.find((one) => one.layer === row?.layer && one.parameter === row.parameter)
-      if (!old) throw problem(`'${row?.layer}/${row?.parameter}', which the network does not have`)
-      if (!isdlarray(row.value)) throw problem(`${typeof row.value} for '${row.layer}/${row.parameter}'`)
-      if (old.value && old.value.numel !== row.value.numel)
-        throw problem(`${row.value.numel} elements for the ${old.value.numel} of '${row.layer}/${row.parameter}'`)
-      return { old, value: row.value }
-    })
-    for (const { old, value } of found) {
-      set(this.#graph.layers[layerNamed(this.#graph, old.layer, 'dlnetwork')]!, old.parameter, value)
-      if (old.value !== value) old.value?.dispose()
-    }
   }
 
   // --- Computing --------------------------------------------------------------------------------------------------------
@@ -239,8 +206,9 @@ export class DlNetwork {
   }
 
   #evaluate(data: readonly unknown[], options: PredictOptions, call: string, training: boolean) {
-    const ports = graphInputs(this.#graph)
-    const type = this.#rows(learnablesOf).some(({ value }) => value?.underlyingType === 'double') ? 'double' : 'single'
+    const ports = this.#inputs
+    const isDouble = this.learnables.some(({ value }) => value?.underlyingType === 'double')
+    const type = isDouble ? 'double' : 'single'
     const arrays = ports.map(({ layer }, i) => inputArray(data[i], this.#graph.layers[layer]!, type, call))
     const outputs = typeof options.outputs === 'string' ? [options.outputs] : options.outputs
     return this.run(arrays, { training, random: currentStream(), outputs }, call)
@@ -298,31 +266,12 @@ export class DlNetwork {
   run(inputs: readonly DlArray[], context: RunContext, call = 'run'): { outputs: DlArray[]; state: ParameterRow[] } {
     this.#checkUse(call, inputs.length)
     const plan = this.#planFor(context.outputs, call)
-    const overrides = context.parameters ? this.#overridesFrom(context.parameters, call) : this.#traced
-    const layerContext = { training: context.training, random: context.random }
+    const parameters = context.parameters ? parametersFrom(this.#graph, context.parameters, call) : this.#traced
     const borrowed = new Set<DlArray>([...inputs, ...this[heldArrays](), ...(context.parameters ?? [])])
-    return scope(() => {
-      const slots: (DlArray | undefined)[] = new Array(plan.slots)
-      plan.inputs.forEach((slot, i) => {
-        if (slot !== undefined) slots[slot] = inputs[i]
-      })
-      for (const step of plan.steps) {
-        const layer = this.#graph.layers[step.layer]!
-        const read = step.inputs.map((slot) => slots[slot]!)
-        const results = scope(() => runLayer(layer, read, overrides?.get(step.layer), layerContext))
-        context.observe?.(layer.name, results)
-        step.outputs.forEach((slot, i) => {
-          slots[slot] = results[i]
-        })
-        for (const slot of step.finished) {
-          const array = slots[slot]
-          slots[slot] = undefined
-          // A layer may hand its input on: then another slot holds the same array.
-          if (array && !borrowed.has(array) && !slots.includes(array)) array.dispose()
-        }
-      }
-      return { outputs: plan.outputs.map((slot) => slots[slot]!), state: this.state }
-    })
+    return scope(() => ({
+      outputs: runPlan(plan, this.#graph, inputs, { ...context, parameters, borrowed }),
+      state: this.state,
+    }))
   }
 
   #planFor(outputs: readonly string[] | undefined, call: string): ExecutionPlan {
@@ -330,7 +279,7 @@ export class DlNetwork {
     let plan = this.#plans.get(key)
     if (!plan) {
       const ports = outputs?.map((name) => portNamed(this.#graph, name, 'output', call)) ?? this.#outputPorts()
-      plan = planExecution(this.#graph, graphInputs(this.#graph), ports)
+      plan = planExecution(this.#graph, this.#inputs, ports)
       this.#plans.set(key, plan)
     }
     return plan
@@ -344,19 +293,7 @@ export class DlNetwork {
 
   /** The learnables with their factors, in the order of `learnables`. Throws a {@link NetworkError} before initialization. */
   parameterList(): readonly Parameter[] {
-    return this.#graph.layers.flatMap((layer, number) =>
-      learnablesOf(layer).map(({ name, value, learnRateFactor, l2Factor }) => {
-        const current = this.#traced?.get(number)?.[name] ?? value
-        if (!current)
-          throw new NetworkError({
-            call: layerLabel(layer),
-            expects: `${name} to be initialized`,
-            got: 'an empty one',
-            remedy: 'Use what net.initialize(X) returns.',
-          })
-        return { layer: layer.name, parameter: name, value: current, learnRateFactor, l2Factor }
-      }),
-    )
+    return learnableList(this.#graph, this.#traced)
   }
 
   /**
@@ -364,40 +301,14 @@ export class DlNetwork {
    * itself: the arrays given may be freed.
    */
   replaceParameters(values: readonly DlArray[]): void {
-    const rows = this.learnables
-    if (values.length !== rows.length) throw wrongCount('replaceParameters', rows.length, values.length)
-    this.#replaceRows(
-      rows.map((row, i) => ({ ...row, value: values[i] })),
-      'Learnables',
-      rows,
-      setLearnable,
-    )
-  }
-
-  #overridesFrom(values: readonly DlArray[], call: string): Overrides {
-    const rows = this.#rows(learnablesOf)
-    if (values.length !== rows.length) throw wrongCount(call, rows.length, values.length)
-    let next = 0
-    return this.#withParameters(() => values[next++]!)
-  }
-
-  /** Every layer's parameters by name: learnables as `replace` gives them, in order, and state as it is. */
-  #withParameters(replace: (value: DlArray) => DlArray): Overrides {
-    return new Map(
-      this.#graph.layers.map((layer, number) => [
-        number,
-        Object.fromEntries([
-          ...learnablesOf(layer).flatMap(({ name, value }) => (value ? [[name, replace(value)] as const] : [])),
-          ...stateOf(layer).flatMap(({ name, value }) => (value ? [[name, value] as const] : [])),
-        ]),
-      ]),
-    )
+    this.#checkChange('replaceParameters')
+    replaceLearnables(this.#graph, values, 'replaceParameters')
   }
 
   /** @internal The same network over traced parameters. */
   [tracedCopy](trace: (array: DlArray) => DlArray): DlNetwork {
     this.#checkUse('dlfeval', this.inputNames.length)
-    return new DlNetwork(this.content, this.#withParameters(trace))
+    return new DlNetwork(this.content, parametersWith(this.#graph, trace))
   }
 
   /** @internal Everything whose memory the network needs. */
@@ -538,34 +449,6 @@ export class DlNetwork {
   }
 }
 
-export type FactorArguments =
-  | readonly [layer: string, parameter: string, factor: number]
-  | readonly [path: string, factor: number]
-
-function parameterPath(where: readonly unknown[], call: string): { layer: string; parameter: string } {
-  const [first, second] = where
-  if (where.length === 2 && typeof first === 'string' && typeof second === 'string')
-    return { layer: first, parameter: second }
-  const slash = typeof first === 'string' ? first.lastIndexOf('/') : -1
-  if (where.length === 1 && typeof first === 'string' && slash > 0)
-    return { layer: first.slice(0, slash), parameter: first.slice(slash + 1) }
-  throw new OptionError({
-    call,
-    expects: "a layer and a parameter, or 'layer/parameter'",
-    got: where.map((one) => (typeof one === 'string' ? `'${one}'` : typeof one)).join(', ') || 'nothing',
-    remedy: `Write ${call}('fc', 'Weights'${call.startsWith('set') ? ', 2' : ''}).`,
-  })
-}
-
-function wrongCount(call: string, expected: number, got: number): DimensionError {
-  return new DimensionError({
-    call,
-    expects: `${expected} arrays, one for each learnable parameter`,
-    got: String(got),
-    remedy: 'Give them in the order of parameterList.',
-  })
-}
-
 /**
  * Makes a network.
  *
@@ -607,7 +490,7 @@ export function dlnetwork(
     if (examples.length > 0) throw examplesWithoutUse(call)
     return net
   }
-  const isDetermined = graph.layers.some((layer) => isInputLayer(layer) && inputInfo(layer))
+  const isDetermined = graph.layers.some((layer) => describedInput(layer))
   if (examples.length === 0 && !isDetermined) return net
   return net.initialize(...(examples as readonly ExampleInput[]), { seed })
 }
@@ -637,24 +520,4 @@ function namedCopies(layers: unknown, others: readonly Layer[], call: string): L
 
 function copyGraph({ layers, edges }: LayerGraph): LayerGraph {
   return { layers: layers.map(copyLayer), edges }
-}
-
-function isOptions(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-}
-
-function isNameList(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string')
-}
-
-function checkOptions<T extends object>(call: string, given: Record<string, unknown>, names: readonly string[]): T {
-  for (const name of Object.keys(given))
-    if (!names.includes(name))
-      throw new OptionError({
-        call,
-        expects: `options among ${names.join(', ')}`,
-        got: `'${name}'`,
-        remedy: 'Check the spelling, or leave it out.',
-      })
-  return given as T
 }

@@ -1,5 +1,8 @@
-import { isInputLayer } from '../layers/layer.js'
+import type { DlArray } from '../array/dlarray.js'
+import { isInputLayer, type LayerContext, runLayer } from '../layers/layer.js'
+import { scope } from '../memory/scope.js'
 import { type LayerGraph, type Port, portKey, sourcesOf, topologicalOrder } from './layer-graph.js'
+import type { Overrides } from './network-parameters.js'
 
 // What a network does, as a list of steps over numbered slots; the graph says what it is. Each slot is written once. Steps
 // may later stand for several layers that run as one.
@@ -63,4 +66,46 @@ export function planExecution(graph: LayerGraph, inputs: readonly Port[], output
   for (const [slot, last] of lastStep) if (!asked.includes(slot)) finished[last]!.push(slot)
   const steps = planned.map((step, number) => ({ ...step, finished: finished[number]! }))
   return { steps, slots, inputs: entry, outputs: asked }
+}
+
+/** What a run needs besides its inputs. */
+export interface PlanContext extends LayerContext {
+  /** In place of the layers' own parameters. */
+  readonly parameters: Overrides | undefined
+  /** Arrays that are not the run's to free: inputs and parameters. */
+  readonly borrowed: ReadonlySet<DlArray>
+  /** Called after each layer. */
+  readonly observe?: (layer: string, outputs: readonly DlArray[]) => void
+}
+
+/**
+ * Takes the steps of a plan. Each runs in a scope of its own, and an array is freed after the last step that reads it, so that
+ * only what a trace saved or what is returned lives on.
+ */
+export function runPlan(
+  plan: ExecutionPlan,
+  graph: LayerGraph,
+  inputs: readonly DlArray[],
+  context: PlanContext,
+): DlArray[] {
+  const slots: (DlArray | undefined)[] = new Array(plan.slots)
+  plan.inputs.forEach((slot, i) => {
+    if (slot !== undefined) slots[slot] = inputs[i]
+  })
+  for (const step of plan.steps) {
+    const layer = graph.layers[step.layer]!
+    const read = step.inputs.map((slot) => slots[slot]!)
+    const results = scope(() => runLayer(layer, read, context.parameters?.get(step.layer), context))
+    context.observe?.(layer.name, results)
+    step.outputs.forEach((slot, i) => {
+      slots[slot] = results[i]
+    })
+    for (const slot of step.finished) {
+      const array = slots[slot]
+      slots[slot] = undefined
+      // A layer may hand its input on: then another slot holds the same array.
+      if (array && !context.borrowed.has(array) && !slots.includes(array)) array.dispose()
+    }
+  }
+  return plan.outputs.map((slot) => slots[slot]!)
 }

@@ -1,5 +1,7 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
-import { NetworkError } from '../errors.js'
+import { describe } from '../array/format.js'
+import { MemoryError, NetworkError } from '../errors.js'
+import type { InputLayer } from '../layers/input.js'
 import { inferLayer, initializeLayer, inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
 import type { RandomStream } from '../operations/random.js'
 import {
@@ -12,7 +14,7 @@ import {
   sourcesOf,
   topologicalOrder,
 } from './layer-graph.js'
-import { NetworkDataLayout } from './network-data-layout.js'
+import { NetworkDataLayout, networkDataLayout } from './network-data-layout.js'
 
 // Sizes and first values of parameters: the layers' size rules, one after the other from the inputs on. Nothing is computed.
 
@@ -64,7 +66,7 @@ export function initializeGraph(
       return from ? known.get(portKey(from))! : entryAt.get(key)!
     })
     const infos = inputs.map(({ info }) => info)
-    initializeLayer(layer, infos, random)
+    fillLayer(layer, infos, random)
     const outputs = inferLayer(layer, infos)
     const others = hasUnknown ? inferOther(layer, inputs) : outputs
     outputs.forEach((info, port) => {
@@ -72,6 +74,24 @@ export function initializeGraph(
     })
   }
   return entries.map(({ info }) => new NetworkDataLayout(info.size, info.dims))
+}
+
+function fillLayer(layer: Layer, infos: readonly ArrayInfo[], random: RandomStream): void {
+  try {
+    initializeLayer(layer, infos, random)
+  } catch (error) {
+    // What a typed array says to a length beyond all memory.
+    if (!(error instanceof RangeError)) throw error
+    throw new MemoryError(
+      {
+        call: layerLabel(layer),
+        expects: 'parameters that fit into memory',
+        got: `an input of ${infos.map(describe).join(' and ')} and ${error.message}`,
+        remedy: 'Make the layer or its input smaller.',
+      },
+      { cause: error },
+    )
+  }
 }
 
 /** What comes out if the extents that are unknown have other values: parameters that now do not fit depend on them. */
@@ -96,11 +116,24 @@ function inferOther(layer: Layer, inputs: readonly ExampleInfo[]): ArrayInfo[] {
   }
 }
 
+/** What an input layer says about the data it takes; undefined for other layers. */
+export function describedInput(layer: Layer): ArrayInfo | undefined {
+  if (!isInputLayer(layer)) return undefined
+  const info = inputInfo(layer)
+  if (info || !isOpenInput(layer)) return info
+  const { size, dims } = networkDataLayout(layer.inputSize, layer.inputFormat)
+  return { size, dims, type: 'single' }
+}
+
+function isOpenInput(layer: Layer): layer is InputLayer {
+  return 'inputSize' in layer && 'inputFormat' in layer
+}
+
 /** What enters at each input: from the examples where there are some, else from the input layer. */
 function entryInfos(graph: LayerGraph, examples: readonly unknown[], call: string) {
   const ports = graphInputs(graph)
   const layerOf = (port: Port) => graph.layers[port.layer]!
-  const described = (port: Port) => (isInputLayer(layerOf(port)) ? inputInfo(layerOf(port)) : undefined)
+  const described = (port: Port) => describedInput(layerOf(port))
   const open = ports.filter((port) => !described(port))
   if (graph.layers.length === 0)
     throw new NetworkError({ call, expects: 'a network with layers', got: 'an empty one', remedy: 'Add layers first.' })

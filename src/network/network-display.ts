@@ -2,8 +2,8 @@ import { displayObject, displaySize, displayTable } from '../array/display.js'
 import type { DlArray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { formatShort } from '../array/number-display.js'
-import { isInputLayer, type Layer } from '../layers/layer.js'
-import type { Connection } from './layer-graph.js'
+import { isInputLayer } from '../layers/layer.js'
+import type { Connection, LayerGraph } from './layer-graph.js'
 import type { NetworkDataLayout } from './network-data-layout.js'
 
 // Networks as MATLAB prints them.
@@ -18,7 +18,6 @@ export interface ParameterRow {
 
 /** What printing needs of a network. */
 export interface PrintedNetwork {
-  readonly layers: ArrayLike<Layer>
   readonly connections: readonly Connection[]
   readonly learnables: readonly ParameterRow[]
   readonly state: readonly ParameterRow[]
@@ -26,12 +25,16 @@ export interface PrintedNetwork {
   readonly outputNames: readonly string[]
   readonly initialized: boolean
   /** @internal */
-  readonly content: { readonly layouts: readonly NetworkDataLayout[] | undefined }
+  readonly content: {
+    readonly graph: LayerGraph
+    readonly layouts: readonly NetworkDataLayout[] | undefined
+  }
 }
 
 export function displayNetwork(net: PrintedNetwork): string {
-  const count = net.layers.length
-  const className = count === 1 ? net.layers[0]!.className : 'Layer'
+  const { layers } = net.content.graph
+  const count = layers.length
+  const className = count === 1 ? layers[0]!.className : 'Layer'
   const names = (list: readonly string[]) => (list.length === 0 ? '{}' : formatShort(list))
   return displayObject({
     className: 'dlnetwork',
@@ -64,7 +67,7 @@ export function summary(net: PrintedNetwork): string {
     blocks.push(`   Number of learnables: ${abbreviated(elements)}`)
   }
   if (net.inputNames.length > 0) {
-    const layers = new Map(Array.from(net.layers, (layer) => [layer.name, layer]))
+    const layers = new Map(net.content.graph.layers.map((layer) => [layer.name, layer]))
     const width = Math.max(...net.inputNames.map((name) => name.length)) + 2
     const lines = net.inputNames.map((name, i) => {
       const layer = layers.get(name.split('/')[0]!)!

@@ -1,0 +1,123 @@
+import { type DlArray, isdlarray } from '../array/dlarray.js'
+import { DimensionError, NetworkError } from '../errors.js'
+import { type Layer, layerLabel, learnablesOf, setLearnable, setState, stateOf } from '../layers/layer.js'
+import { type LayerGraph, layerNamed } from './layer-graph.js'
+import type { ParameterRow } from './network-display.js'
+
+// The parameters of a graph's layers as lists, and others in their place.
+
+/** A learnable parameter of an initialized network, with its factors. */
+export interface Parameter {
+  readonly layer: string
+  readonly parameter: string
+  readonly value: DlArray
+  readonly learnRateFactor: number
+  readonly l2Factor: number
+}
+
+/** By number of the layer, parameters that stand in for the layer's own. */
+export type Overrides = ReadonlyMap<number, Readonly<Record<string, DlArray>>>
+
+/** `learnables` or `state`, in the order of the layers. */
+export function parameterRows(
+  graph: LayerGraph,
+  overrides: Overrides | undefined,
+  parametersOf: (layer: Layer) => readonly { readonly name: string; readonly value: DlArray | undefined }[],
+): ParameterRow[] {
+  return graph.layers.flatMap((layer, number) =>
+    parametersOf(layer).map(({ name, value }) => ({
+      layer: layer.name,
+      parameter: name,
+      value: overrides?.get(number)?.[name] ?? value,
+    })),
+  )
+}
+
+/** The learnables with their factors. Throws a {@link NetworkError} for one that is empty. */
+export function learnableList(graph: LayerGraph, overrides: Overrides | undefined): Parameter[] {
+  return graph.layers.flatMap((layer, number) =>
+    learnablesOf(layer).map(({ name, value: own, learnRateFactor, l2Factor }) => {
+      const value = overrides?.get(number)?.[name] ?? own
+      if (!value)
+        throw new NetworkError({
+          call: layerLabel(layer),
+          expects: `${name} to be initialized`,
+          got: 'an empty one',
+          remedy: 'Use what net.initialize(X) returns.',
+        })
+      return { layer: layer.name, parameter: name, value, learnRateFactor, l2Factor }
+    }),
+  )
+}
+
+/** Every layer's parameters by name: learnables as `replace` gives them, in order, and state as it is. */
+export function parametersWith(graph: LayerGraph, replace: (value: DlArray) => DlArray): Overrides {
+  return new Map(
+    graph.layers.map((layer, number) => [
+      number,
+      Object.fromEntries([
+        ...learnablesOf(layer).flatMap(({ name, value }) => (value ? [[name, replace(value)] as const] : [])),
+        ...stateOf(layer).flatMap(({ name, value }) => (value ? [[name, value] as const] : [])),
+      ]),
+    ]),
+  )
+}
+
+/** Arrays in place of the learnables of an initialized network, in order. */
+export function parametersFrom(graph: LayerGraph, values: readonly DlArray[], call: string): Overrides {
+  checkCount(graph, values, call)
+  let next = 0
+  return parametersWith(graph, () => values[next++]!)
+}
+
+function checkCount(graph: LayerGraph, values: readonly DlArray[], call: string): void {
+  const expected = parameterRows(graph, undefined, learnablesOf).length
+  if (values.length !== expected)
+    throw new DimensionError({
+      call,
+      expects: `${expected} arrays, one for each learnable parameter`,
+      got: String(values.length),
+      remedy: 'Give them in the order of parameterList.',
+    })
+}
+
+/** Gives all learnables new values, in order, and frees the old ones. */
+export function replaceLearnables(graph: LayerGraph, values: readonly DlArray[], call: string): void {
+  checkCount(graph, values, call)
+  const rows = parameterRows(graph, undefined, learnablesOf)
+  replaceRows(
+    graph,
+    rows.map((row, i) => ({ ...row, value: values[i] })),
+    'learnables',
+  )
+}
+
+/**
+ * Replaces the parameters listed and frees the old arrays; none is replaced when one does not fit. Throws a
+ * {@link NetworkError} for rows that are not the network's.
+ */
+export function replaceRows(graph: LayerGraph, rows: readonly ParameterRow[], table: 'learnables' | 'state'): void {
+  const problem = (got: string) =>
+    new NetworkError({
+      call: `dlnetwork.${table}`,
+      expects: "a list of { layer, parameter, value } like the network's own, the values dlarrays",
+      got,
+      remedy: `Take net.${table} and replace values.`,
+    })
+  if (!Array.isArray(rows)) throw problem(typeof rows)
+  const before = parameterRows(graph, undefined, table === 'learnables' ? learnablesOf : stateOf)
+  const pairs = (rows as readonly ParameterRow[]).map((row) => {
+    const old = before.find((one) => one.layer === row?.layer && one.parameter === row.parameter)
+    if (!old) throw problem(`'${row?.layer}/${row?.parameter}', which the network does not have`)
+    const { value } = row
+    if (!isdlarray(value)) throw problem(`${typeof value} for '${row.layer}/${row.parameter}'`)
+    if (old.value && old.value.numel !== value.numel)
+      throw problem(`${value.numel} elements for the ${old.value.numel} of '${row.layer}/${row.parameter}'`)
+    return { old, value }
+  })
+  const set = table === 'learnables' ? setLearnable : setState
+  for (const { old, value } of pairs) {
+    set(graph.layers[layerNamed(graph, old.layer, 'dlnetwork')]!, old.parameter, value)
+    if (old.value !== value) old.value?.dispose()
+  }
+}
