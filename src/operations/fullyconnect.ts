@@ -1,5 +1,5 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
-import { describe, normalized, numel, positionsOf } from '../array/format.js'
+import { type Canonical, describe, normalized, numel, positionsOf } from '../array/format.js'
 import { DimensionError } from '../errors.js'
 import { call, type DataFormatOption, type Operand } from './call.js'
 import { biasFor } from './convolution-format.js'
@@ -136,6 +136,17 @@ const labelled: Operation<'X' | 'weights' | 'bias', 'bias', 'Y', Options> = {
   runAll: (inputs, options) => ({ Y: compute(inputs, options) }),
 }
 
+type Unflattened<F extends string> = F extends `${infer Head}${infer Rest}`
+  ? `${Head extends 'S' | 'C' ? '' : Head}${Unflattened<Rest>}`
+  : ''
+
+/** The format of a fully connected result: `FullyConnected<'SSCB'>` is `'CB'`; unformatted data stays so. */
+export type FullyConnected<F extends string> = string extends F
+  ? string
+  : F extends ''
+    ? ''
+    : Canonical<`C${Unflattened<F>}`>
+
 /**
  * Multiplies by a weight matrix and adds a bias: Y(o, b) = bias(o) + sum over i of weights(o, i) X(i, b), where i runs over all
  * S and C elements of an observation in storage order (S first).
@@ -148,6 +159,11 @@ const labelled: Operation<'X' | 'weights' | 'bias', 'bias', 'Y', Options> = {
  *
  * Errors: a {@link DimensionError} for weights or a bias that do not fit. Source: MATLAB, `fullyconnect`.
  */
-export function fullyconnect(X: DlArray, weights: DlArray, bias?: Operand, options: FullyconnectOptions = {}): DlArray {
-  return call(labelled, { X, weights, bias: bias === 0 ? undefined : bias }, options)
+export function fullyconnect<F extends string>(
+  X: DlArray<F>,
+  weights: DlArray,
+  bias?: Operand,
+  options: FullyconnectOptions = {},
+): DlArray<FullyConnected<F>> {
+  return call(labelled, { X, weights, bias: bias === 0 ? undefined : bias }, options) as DlArray<FullyConnected<F>>
 }

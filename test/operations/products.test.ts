@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { DlArray } from '../../src/array/dlarray.js'
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
@@ -337,6 +337,15 @@ describe('products', () => {
     expect(Y.values()[0]).toBe(Array.from({ length: 12 }, (_, i) => (1 + 4 * i) * (i + 1)).reduce((a, b) => a + b, 1))
     expect(fullyconnect(counted([2, 3, 5], 'CBT'), counted([4, 2]), 1).size).toEqual([4, 3, 5])
     expect(fullyconnect(counted([2, 3, 5], 'SCT'), counted([4, 6]), 1).dims).toBe('CT')
+  })
+
+  it('the compiler knows the format of a fully connected result', () => {
+    const values = new Float32Array(12)
+    const weights = dlarray(new Float32Array(24), [2, 12])
+    expectTypeOf(fullyconnect(dlarray(values, [2, 3, 2, 1], 'SSCB'), weights)).toEqualTypeOf<DlArray<'CB'>>()
+    expectTypeOf(fullyconnect(dlarray(values, [6, 2, 1], 'SCT'), weights)).toEqualTypeOf<DlArray<'CT'>>()
+    expectTypeOf(fullyconnect(dlarray(values, [6, 2], 'SC'), weights)).toEqualTypeOf<DlArray<'CU'>>()
+    expect(fullyconnect(dlarray(values, [6, 2], 'SC'), weights).dims).toBe('CU')
   })
 
   it('fullyconnect takes labelled weights', () => {
