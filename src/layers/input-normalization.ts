@@ -186,7 +186,7 @@ export interface StatisticsNeed {
 }
 
 function isNormalizing(layer: Layer): layer is NormalizingLayer {
-  return 'normalization' in layer
+  return 'normalization' in layer && 'normalizationDimension' in layer
 }
 
 /**

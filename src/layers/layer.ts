@@ -5,17 +5,10 @@ import { describe, normalized, numel } from '../array/format.js'
 import { type DisplayValue, formatShort } from '../array/number-display.js'
 import { DimensionError, DlnetError, NetworkError, OptionError } from '../errors.js'
 import type { RandomStream } from '../operations/random.js'
-import { constantValue, type Fans, initialValue } from './initializers.js'
-import { matlabName, type Positional, readArguments } from './layer-arguments.js'
-import {
-  type ArgumentDefinition,
-  accepts,
-  held,
-  isArrayValue,
-  type PropertyDefinition,
-  settable,
-  shown,
-} from './property.js'
+import { constantValue, initialValue } from './initializers.js'
+import { matlabName, readArguments } from './layer-arguments.js'
+import type { LayerContext, LayerDefinition, LearnableDefinition } from './layer-definition.js'
+import { accepts, held, isArrayValue, type PropertyDefinition, settable, shown } from './property.js'
 
 // A layer is settings, parameters and one call. Everything a kind of layer is stands in its one definition; this file turns
 // definitions into the objects users hold, and offers what networks and training do with any layer.
@@ -41,82 +34,6 @@ export interface Layer {
 export interface LayerOptions {
   /** Name of the layer; default `''`, which a network replaces. */
   readonly name?: string
-}
-
-/** What a layer may depend on besides its inputs and parameters. */
-export interface LayerContext {
-  /** True in training, false in prediction. */
-  readonly training: boolean
-  readonly random: RandomStream
-}
-
-/** An array that training changes. */
-export interface LearnableDefinition<L> {
-  /** As in MATLAB's tables: `'Weights'`. */
-  readonly name: string
-  readonly property: string
-  readonly initializer: string
-  readonly learnRateFactor: string
-  readonly l2Factor: string
-  /** Size for this input; throws when the layer does not fit it. */
-  readonly size: (layer: L, inputs: readonly ArrayInfo[]) => readonly number[]
-  /** Inputs and outputs of one unit, for the initializers that ask. */
-  readonly fans?: (layer: L, inputs: readonly ArrayInfo[]) => Fans
-  /** True when given values must have that very size; otherwise that many elements along one dimension are enough. */
-  readonly exact?: boolean
-}
-
-/** An array that training updates without a gradient. */
-export interface StateDefinition<L> {
-  readonly name: string
-  readonly property: string
-  readonly size: (layer: L, inputs: readonly ArrayInfo[]) => readonly number[]
-  /** Value of every element at the beginning. */
-  readonly initial: number
-}
-
-/** A group of the printed layer: property names in order. */
-export interface DisplayGroup {
-  readonly title?: string
-  readonly properties: readonly string[]
-}
-
-/** Everything a kind of layer is. */
-export interface LayerDefinition<L extends Layer> {
-  /** The function users call: `'instanceNormalizationLayer'`. */
-  readonly functionName: string
-  readonly className: string
-  readonly typeName: string
-  /** What networks call a layer of this kind: `'instancenorm'`. */
-  readonly defaultName: string
-  readonly description: (layer: L) => string
-  readonly positional?: Positional
-  /** In the order of MATLAB's `properties`, without the five that all layers have. */
-  readonly properties: readonly PropertyDefinition[]
-  readonly arguments?: readonly ArgumentDefinition[]
-  readonly display: (layer: L) => readonly DisplayGroup[]
-  readonly learnables?: readonly LearnableDefinition<L>[]
-  readonly state?: readonly StateDefinition<L>[]
-  readonly inputNames?: readonly string[]
-  readonly outputNames?: readonly string[]
-  /** What the layer takes when it is an input layer: undefined where sizes are not determined. */
-  readonly inputInfo?: (layer: L) => ArrayInfo | undefined
-  /** Throws when properties contradict one another. */
-  readonly check?: (layer: L, call: string) => void
-  /** What the outputs will be; throws when the layer does not fit its inputs. */
-  readonly output: (
-    layer: L,
-    inputs: readonly ArrayInfo[],
-    parameters: Record<string, ArrayInfo>,
-  ) => readonly ArrayInfo[]
-  /** Derived and 'auto' properties for these inputs. */
-  readonly resolve?: (layer: L, inputs: readonly ArrayInfo[]) => Readonly<Record<string, unknown>>
-  readonly compute: (
-    layer: L,
-    inputs: readonly DlArray[],
-    parameters: Readonly<Record<string, DlArray>>,
-    context: LayerContext,
-  ) => readonly DlArray[]
 }
 
 /** A kind of layer: makes layers from what users write, and from values kept in a file. */

@@ -1,5 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
-import { isInputLayer, type LayerContext, runLayer } from '../layers/layer.js'
+import { isInputLayer, runLayer } from '../layers/layer.js'
+import type { LayerContext } from '../layers/layer-definition.js'
 import { scope } from '../memory/scope.js'
 import { type LayerGraph, type Port, portKey, sourcesOf, topologicalOrder } from './layer-graph.js'
 import type { Overrides } from './network-parameters.js'

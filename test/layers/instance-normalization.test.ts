@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { dlfeval } from '../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setBackend } from '../../src/backends/current.js'
 import { OptionError } from '../../src/errors.js'
 import { type InstanceNormalizationLayer, instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
@@ -15,9 +17,11 @@ import {
   setLearnable,
 } from '../../src/layers/layer.js'
 import { scope } from '../../src/memory/scope.js'
+import { times } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { instancenorm } from '../../src/operations/instancenorm.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
+import { sum } from '../../src/operations/sum.js'
 import { DOUBLE, expectClose } from '../support/close.js'
 
 beforeAll(() => setBackend('reference'))
@@ -444,5 +448,39 @@ describe('what networks do with it', () => {
     const parameters = { Offset: dlarray([7, 7]), Scale: dlarray([0, 0]) }
     const [Y] = runLayer(layer, [X], parameters, context)
     expect(new Set(Y!.values())).toEqual(new Set([7]))
+  })
+})
+
+describe('gradients', () => {
+  it('reach the parameters given and the input', () => {
+    const random = { type: 'double', stream: new RandomStream(4) } as const
+    const X = dlarray(randn([4, 3, 2, 3], random), 'SSCB')
+    const weights = dlarray(randn([4, 3, 2, 3], random), 'SSCB')
+    const parameters = { Offset: randn([1, 1, 2], random), Scale: randn([1, 1, 2], random) }
+    const layer = instanceNormalizationLayer({ epsilon: 0.01 })
+    const loss = (image: typeof X, given: typeof parameters) =>
+      sum(times(runLayer(layer, [image], given, context)[0]!, weights), 'all')
+    const gradients = dlfeval(
+      (image, given) => dlgradient(loss(image, given), { image, offset: given.Offset, scale: given.Scale }),
+      X,
+      parameters,
+    )
+    const step = 1e-5
+    for (const name of ['Offset', 'Scale'] as const) {
+      const parameter = parameters[name]
+      const gradient = (name === 'Offset' ? gradients.offset : gradients.scale).values()
+      for (let i = 0; i < 2; i++) {
+        const shifted = (by: number) =>
+          dlarray(
+            parameter.values().map((value, k) => (k === i ? value + by : value)),
+            [1, 1, 2],
+            { type: 'double' },
+          )
+        const at = (by: number) => loss(X, { ...parameters, [name]: shifted(by) }).item()
+        const expected = (at(step) - at(-step)) / (2 * step)
+        expect(Math.abs(gradient[i]! - expected)).toBeLessThan(1e-6)
+      }
+    }
+    expect(gradients.image.size).toEqual(X.size)
   })
 })
