@@ -11,7 +11,7 @@
 //
 // Precision: sums are taken of x - shift, where the shift is near the mean, over parts of at most PART elements: four
 // float32 accumulators of four lanes each, emptied into float64 after 32 additions. Parts are joined in their order in
-// float64 (Chan, Golub, LeVeque 1979). A part whose shift turns out far from its mean beside its deviation is summed
+// float64 (Chan, Golub, LeVeque 1979). A part whose shift turns out more than two deviations from its mean is summed
 // again from its mean. The mean is kept as two floats, mean = high + low with high the nearest float, since one float's
 // rounding is no longer small beside a deviation of 1e-6 of the mean. So x of mean 1e4 and deviation 1e-2 keep their digits.
 //
@@ -116,6 +116,24 @@ function addMoments(x: usize, count: i32, shift: f32): void {
     let q1 = f32x4.splat(0);
     let q2 = f32x4.splat(0);
     let q3 = f32x4.splat(0);
+    if (shift == 0) {
+      while (steps > 0) {
+        const d0 = v128.load(x);
+        const d1 = v128.load(x, 16);
+        const d2 = v128.load(x, 32);
+        const d3 = v128.load(x, 48);
+        a0 = f32x4.add(a0, d0);
+        a1 = f32x4.add(a1, d1);
+        a2 = f32x4.add(a2, d2);
+        a3 = f32x4.add(a3, d3);
+        q0 = f32x4.add(q0, f32x4.mul(d0, d0));
+        q1 = f32x4.add(q1, f32x4.mul(d1, d1));
+        q2 = f32x4.add(q2, f32x4.mul(d2, d2));
+        q3 = f32x4.add(q3, f32x4.mul(d3, d3));
+        x += 64;
+        --steps;
+      }
+    }
     while (steps > 0) {
       const d0 = f32x4.sub(v128.load(x), s);
       const d1 = f32x4.sub(v128.load(x, 16), s);
@@ -222,6 +240,20 @@ function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: 
   const f = f32x4.splat(factor);
   const r = f32x4.splat(rest);
   let left = count;
+  if (high == 0) {
+    for (; left >= 16; left -= 16) {
+      const y0 = f32x4.add(f32x4.mul(v128.load(x), f), r);
+      const y1 = f32x4.add(f32x4.mul(v128.load(x, 16), f), r);
+      const y2 = f32x4.add(f32x4.mul(v128.load(x, 32), f), r);
+      const y3 = f32x4.add(f32x4.mul(v128.load(x, 48), f), r);
+      v128.store(y, y0);
+      v128.store(y, y1, 16);
+      v128.store(y, y2, 32);
+      v128.store(y, y3, 48);
+      x += 64;
+      y += 64;
+    }
+  }
   for (; left >= 16; left -= 16) {
     const y0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
     const y1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), f), r);
@@ -317,11 +349,13 @@ function measurePart(group: usize, run: i32, apart: usize, from: i32, to: i32): 
   const two = element(group, run, apart, from + ((to - from) >> 1));
   const three = element(group, run, apart, to - 1);
   let shift = <f32>((one + two + three) * (1.0 / 3.0));
+  // elements on both sides of 0: no shift is good enough, and saves a quarter of the arithmetic
+  if (abs<f64>(<f64>shift) <= 0.5 * (max<f64>(max<f64>(one, two), three) - min<f64>(min<f64>(one, two), three))) shift = 0;
   sumMoments(group, run, apart, from, to, shift);
   let delta = sumOfFirst / count;
   let squares = sumOfSecond - sumOfFirst * delta;
-  // the shift must be within four deviations of the mean; what is left after one repetition is rounding
-  if (delta * delta * count > 16.0 * squares) {
+  // the shift must be within two deviations of the mean; what is left after one repetition is rounding
+  if (delta * delta * count > 4.0 * squares) {
     shift = <f32>(<f64>shift + delta);
     sumMoments(group, run, apart, from, to, shift);
     delta = sumOfFirst / count;
@@ -352,7 +386,7 @@ function writeStatistics(b: Normalization, group: i32): void {
   store<f32>(at, high);
   // an infinite mean has no rest
   store<f32>(at, high - high == 0 ? <f32>(joinedMean - <f64>high) : 0, 4);
-  store<f32>(at, <f32>(1.0 / sqrt<f64>(joinedSquares / joinedCount + <f64>b.epsilon)), 8);
+  store<f32>(at, <f32>sqrt<f64>(joinedCount / (joinedSquares + <f64>b.epsilon * joinedCount)), 8);
 }
 
 @inline
@@ -405,10 +439,18 @@ let planeRest: f32 = 0;
 @inline
 function prepareForward(b: Normalization, group: i32, channel: i32): void {
   const at = b.statistics + <usize>group * 12;
-  planeHigh = load<f32>(at);
-  const factor = <f64>load<f32>(at, 8) * <f64>scaleOf(b, channel);
+  const high = load<f32>(at);
+  const inverse = load<f32>(at, 8);
+  const factor = <f64>inverse * <f64>scaleOf(b, channel);
+  let rest = <f64>offsetOf(b, channel) - <f64>load<f32>(at, 4) * factor;
+  planeHigh = high;
+  if (abs<f32>(high * inverse) <= 2) {
+    // a mean within two deviations of 0 cancels nothing: a subtraction less for every element
+    rest -= <f64>high * factor;
+    planeHigh = 0;
+  }
   planeFactor = <f32>factor;
-  planeRest = <f32>(<f64>offsetOf(b, channel) - <f64>load<f32>(at, 4) * factor);
+  planeRest = <f32>rest;
 }
 
 // ---------------------------------------------------------------- four groups of single elements at a time
@@ -459,31 +501,34 @@ function sumColumns(x: usize, apart: usize, count: i32, shift: v128): void {
   columnSecondHigh = secondHigh;
 }
 
-/** (a + b + c) / 3 of four columns, as `measurePart` takes it. */
+/** What `measurePart` shifts two columns by, from three elements of each. */
 @inline
-function meanOfThree(a: v128, b: v128, c: v128): v128 {
-  const third = f64x2.splat(1.0 / 3.0);
-  const low = f64x2.add(f64x2.add(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)), f64x2.promote_low_f32x4(c));
-  const high = f64x2.add(
-    f64x2.add(f64x2.promote_low_f32x4(upperHalf(a)), f64x2.promote_low_f32x4(upperHalf(b))),
-    f64x2.promote_low_f32x4(upperHalf(c)),
-  );
-  return joinHalves(f64x2.mul(low, third), f64x2.mul(high, third));
+function shiftOf(a: v128, b: v128, c: v128): v128 {
+  const mean = f64x2.mul(f64x2.add(f64x2.add(a, b), c), f64x2.splat(1.0 / 3.0));
+  const rounded = f64x2.promote_low_f32x4(f32x4.demote_f64x2_zero(mean));
+  const range = f64x2.sub(f64x2.max(f64x2.max(a, b), c), f64x2.min(f64x2.min(a, b), c));
+  return v128.andnot(rounded, f64x2.le(f64x2.abs(rounded), f64x2.mul(f64x2.splat(0.5), range)));
 }
 
 /** Lanes, as float64, in which the shift lies too far from the mean. */
 @inline
 function tooFar(delta: v128, squares: v128, count: v128): v128 {
-  return f64x2.gt(f64x2.mul(f64x2.mul(delta, delta), count), f64x2.mul(f64x2.splat(16), squares));
+  return f64x2.gt(f64x2.mul(f64x2.mul(delta, delta), count), f64x2.mul(f64x2.splat(4), squares));
 }
 
 /** Means and sums of squared deviations of `count` rows of four columns: eight float64 at `to`. */
 function measureColumns(x: usize, apart: usize, count: i32, to: usize): void {
   const n = f64x2.splat(<f64>count);
-  let shift = meanOfThree(
-    v128.load(x),
-    v128.load(x + <usize>(count >> 1) * apart),
-    v128.load(x + <usize>(count - 1) * apart),
+  const one = v128.load(x);
+  const two = v128.load(x + <usize>(count >> 1) * apart);
+  const three = v128.load(x + <usize>(count - 1) * apart);
+  let shift = joinHalves(
+    shiftOf(f64x2.promote_low_f32x4(one), f64x2.promote_low_f32x4(two), f64x2.promote_low_f32x4(three)),
+    shiftOf(
+      f64x2.promote_low_f32x4(upperHalf(one)),
+      f64x2.promote_low_f32x4(upperHalf(two)),
+      f64x2.promote_low_f32x4(upperHalf(three)),
+    ),
   );
   sumColumns(x, apart, count, shift);
   let deltaLow = f64x2.div(columnFirstLow, n);
