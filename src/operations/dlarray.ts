@@ -154,6 +154,13 @@ function columnFor(size: readonly number[], format: string): number[] | undefine
 
 function fromFlat(data: FlatData, size: readonly number[] | undefined, order: 'column' | 'row' = 'column') {
   if (!ArrayBuffer.isView(data) && !Array.isArray(data)) throw notData(data)
+  const isNumber = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
+  if (Array.isArray(data) && !data.every(isNumber)) throw notData(data.find((value) => !isNumber(value)))
+  if (
+    ArrayBuffer.isView(data) &&
+    (data instanceof BigInt64Array || data instanceof BigUint64Array || data instanceof DataView)
+  )
+    throw notData(data)
   const extents = size ?? [data.length]
   if (numel(extents) !== data.length)
     throw new DimensionError({
@@ -162,13 +169,6 @@ function fromFlat(data: FlatData, size: readonly number[] | undefined, order: 'c
       got: `${data.length}`,
       remedy: 'Give as many elements as the product of the size.',
     })
-  const isNumber = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
-  if (Array.isArray(data) && !data.every(isNumber)) throw notData(data.find((value) => !isNumber(value)))
-  if (
-    ArrayBuffer.isView(data) &&
-    (data instanceof BigInt64Array || data instanceof BigUint64Array || data instanceof DataView)
-  )
-    throw notData(data)
   return { elements: order === 'row' ? fromRowMajor(data, extents) : data, size: extents }
 }
 
@@ -227,7 +227,14 @@ function notData(value: unknown, path = 'the data'): OptionError {
   return new OptionError({
     call: 'dlarray',
     expects: `numbers, nested lists of numbers, a typed array or a DlArray at ${path}`,
-    got: value === null ? 'null' : typeof value === 'object' ? (value.constructor?.name ?? 'an object') : typeof value,
+    got:
+      value === null
+        ? 'null'
+        : Array.isArray(value)
+          ? 'a list'
+          : typeof value === 'object'
+            ? (value.constructor?.name ?? 'an object')
+            : typeof value,
     remedy: 'Convert the values to numbers first.',
   })
 }
