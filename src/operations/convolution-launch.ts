@@ -8,7 +8,7 @@ import {
   winogradGradientApplies,
 } from './winograd-launch.js'
 
-// Launches the kernels of kernels/convolution.ts. How the work is cut depends on sizes alone.
+// Launches the kernels of kernels/convolution*.ts. How the work is cut depends on sizes alone.
 
 /** Positions per work item, fixed in the kernels. */
 const BLOCK_POSITIONS = 96
