@@ -1,6 +1,7 @@
 import { displayObject } from '../array/display.js'
 import type { BatchStream, PredictorData, TargetData } from '../data/minibatch.js'
 import { OptionError } from '../errors.js'
+import { readArguments } from '../layers/layer-arguments.js'
 import type { MetricArgument } from './metrics.js'
 import { type OptionDefinition, optionDefinitions, read, type Solver, solvers } from './training-option-table.js'
 
@@ -183,19 +184,27 @@ export type TrainingOptionsArguments<S extends Solver = Solver> = Partial<
  */
 export function trainingOptions<const S extends Solver>(solver: S, options?: TrainingOptionsArguments<S>): OptionsOf<S>
 export function trainingOptions<const S extends Solver>(solver: S, ...pairs: unknown[]): OptionsOf<S>
-export function trainingOptions(solver: unknown, ...rest: unknown[]): TrainingOptions {
+export function trainingOptions(...given: unknown[]): TrainingOptions {
+  const call = 'trainingOptions'
+  refusePlanned(given)
+  const names = Object.keys(optionDefinitions)
+  const { solver, ...options } = readArguments(call, copied(given), { names: ['solver'], required: 1 }, names)
   const known = checkSolver(solver)
-  const given = named(rest)
   const result: Record<string, unknown> = Object.create(printing)
   result.solver = known
   for (const [name, definition] of Object.entries(optionDefinitions))
-    if (definition.solvers?.includes(known) ?? true) result[name] = definition.default(known)
-  for (const [name, value] of given) {
-    const { key, definition } = find(name, known)
-    if (value !== undefined) result[key] = check(key, definition, value)
-  }
+    if (belongsTo(definition, known)) result[name] = definition.default(known)
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) result[name] = check(name, value, known)
   checkTogether(result as unknown as TrainingOptions)
   return Object.freeze(result) as unknown as TrainingOptions
+}
+
+/** Arguments without the solver that options have when they are copied from a result. */
+function copied(given: readonly unknown[]): unknown[] {
+  const last = given.at(-1)
+  if (given.length !== 2 || typeof last !== 'object' || last === null || !('solver' in last)) return [...given]
+  const { solver, ...options } = last
+  return [given[0], options]
 }
 
 function checkSolver(solver: unknown): Solver {
@@ -211,72 +220,59 @@ function checkSolver(solver: unknown): Solver {
   })
 }
 
-/** The options given, by name: those of an object, or name-value pairs. */
-function named(rest: readonly unknown[]): [name: string, value: unknown][] {
-  if (rest.length === 0 || (rest.length === 1 && rest[0] === undefined)) return []
-  const [first] = rest
-  if (rest.length === 1 && typeof first === 'object' && first !== null && !Array.isArray(first))
-    return Object.entries(first).filter(([name]) => name !== 'solver')
-  const pairs: [string, unknown][] = []
-  for (let i = 0; i < rest.length; i += 2) {
-    const name = rest[i]
-    if (typeof name !== 'string' || i + 1 === rest.length)
-      throw new OptionError({
-        call: 'trainingOptions',
-        expects: 'an object of options, or names each followed by a value',
-        got: typeof name === 'string' ? `'${name}' without a value` : `${printed(name)} where a name belongs`,
-        remedy: "Write trainingOptions('sgdm', { maxEpochs: 4 }) or trainingOptions('sgdm', 'MaxEpochs', 4).",
-      })
-    pairs.push([name, rest[i + 1]])
-  }
-  return pairs
-}
-
-function find(name: string, solver: Solver): { key: string; definition: OptionDefinition } {
-  const lower = name.toLowerCase()
-  for (const [key, definition] of Object.entries(optionDefinitions)) {
-    if (key.toLowerCase() !== lower) continue
-    if (definition.solvers?.includes(solver) ?? true) return { key, definition }
-    throw new OptionError({
-      call: 'trainingOptions',
-      expects: `options of the solver '${solver}'`,
-      got: `${key}, an option of ${definition.solvers!.map((other) => `'${other}'`).join(' and ')}`,
-      remedy: 'Leave it out, or choose that solver.',
-    })
-  }
-  const isPlanned = notYet.has(lower)
-  throw new OptionError({
-    call: 'trainingOptions',
-    expects: 'the name of an option',
-    got: isPlanned ? `'${name}', which is not supported yet` : `'${name}'`,
-    remedy: isPlanned ? 'Leave it out.' : `Known are ${Object.keys(optionDefinitions).join(', ')}.`,
-  })
+function belongsTo(definition: OptionDefinition, solver: Solver): boolean {
+  return definition.solvers?.includes(solver) ?? true
 }
 
 /** MATLAB's options that have no counterpart here so far. */
-const notYet = new Set([
-  'categoricalinputencoding',
-  'categoricaltargetencoding',
-  'normalizetargets',
-  'maxiterations',
-  'gradienttolerance',
-  'steptolerance',
-  'initialinversehessianfactor',
-  'maxnumlinesearchiterations',
-  'linesearchmethod',
-  'historysize',
-  'initialdampingfactor',
-  'maxdampingfactor',
-  'dampingincreasefactor',
-  'dampingdecreasefactor',
-])
+const notYet = [
+  'categoricalInputEncoding',
+  'categoricalTargetEncoding',
+  'normalizeTargets',
+  'maxIterations',
+  'gradientTolerance',
+  'stepTolerance',
+  'initialInverseHessianFactor',
+  'maxNumLineSearchIterations',
+  'lineSearchMethod',
+  'historySize',
+  'initialDampingFactor',
+  'maxDampingFactor',
+  'dampingIncreaseFactor',
+  'dampingDecreaseFactor',
+]
 
-function check(key: string, definition: OptionDefinition, value: unknown): unknown {
+function refusePlanned(given: readonly unknown[]): void {
+  const options = given[1]
+  const isObject = given.length === 2 && typeof options === 'object' && options !== null
+  const asked = isObject ? Object.keys(options) : given
+  for (const name of asked) {
+    const planned = notYet.find((each) => typeof name === 'string' && each.toLowerCase() === name.toLowerCase())
+    if (planned !== undefined)
+      throw new OptionError({
+        call: 'trainingOptions',
+        expects: 'options that are supported',
+        got: `${planned}, which is not supported yet`,
+        remedy: 'Leave it out.',
+      })
+  }
+}
+
+/** The value of an option as it is kept. */
+function check(name: string, value: unknown, solver: Solver): unknown {
+  const definition = optionDefinitions[name]!
+  if (!belongsTo(definition, solver))
+    throw new OptionError({
+      call: 'trainingOptions',
+      expects: `options of the solver '${solver}'`,
+      got: `${name}, an option of ${definition.solvers!.map((other) => `'${other}'`).join(' and ')}`,
+      remedy: 'Leave it out, or choose that solver.',
+    })
   const outcome = read(definition, value)
   if (outcome.accepted) return outcome.value
   throw new OptionError({
     call: 'trainingOptions',
-    expects: `${key} to be ${definition.expects}`,
+    expects: `${name} to be ${definition.expects}`,
     got: outcome.isPlanned ? `${printed(value)}, which is not supported yet` : printed(value),
     remedy: 'Change the value, or leave the option out for its default.',
   })

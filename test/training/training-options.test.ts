@@ -143,7 +143,8 @@ describe('trainingOptions', () => {
     expect(() => trainingOptions('lbfgs' as 'sgdm')).toThrowErrorMatchingInlineSnapshot(
       `[OptionError: trainingOptions: expected one of the solvers 'sgdm', 'adam', 'rmsprop', but got 'lbfgs', which is not supported yet. Begin with the solver: trainingOptions('sgdm', { maxEpochs: 4 }).]`,
     )
-    expect(() => trainingOptions('sgdm', 'maxEpochs')).toThrow(/'maxEpochs' without a value/)
+    expect(() => trainingOptions('sgdm', 'maxEpochs')).toThrow(/'maxEpochs' without one/)
+    expect(() => trainingOptions('sgdm', 'MaxIterations', 3)).toThrow(/maxIterations, which is not supported yet/)
     expect(() => trainingOptions('sgdm', 'maxEpoch', 3)).toThrow(/'maxEpoch'/)
     expect(() => trainingOptions('sgdm', { objectiveMetricName: 'accuracy' })).toThrow(/no metrics/)
     expect(() => trainingOptions('sgdm', { outputNetwork: 'best-validation' })).toThrow(/no validationData/)
