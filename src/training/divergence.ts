@@ -1,10 +1,11 @@
 import type { DlArray } from '../array/dlarray.js'
 import type { MiniBatch } from '../data/minibatch.js'
 import type { Problem } from '../errors.js'
-import { type Layer, layerLabel } from '../layers/layer.js'
+import { layerLabel } from '../layers/layer.js'
 import { scope } from '../memory/scope.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
 import { RandomStream } from '../operations/random.js'
+import { withLayerCopies } from './layer-copies.js'
 
 // Where a loss that is not a number comes from: a second forward pass that looks at every array.
 
@@ -99,6 +100,8 @@ function words({ count, first }: { count: number; first: number }, { numel }: Dl
 }
 
 function labelOf(net: DlNetwork, name: string): string {
-  const layer = Array.from<Layer>(net.layers).find((one) => one.name === name)
-  return layer ? layerLabel(layer) : `layer '${name}'`
+  return withLayerCopies(net, (layers) => {
+    const layer = layers.find((one) => one.name === name)
+    return layer ? layerLabel(layer) : `layer '${name}'`
+  })
 }

@@ -1,11 +1,12 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import type { BatchSource, MiniBatch } from '../data/minibatch.js'
 import { DlnetError, FileError, TrainingError } from '../errors.js'
+import type { LayerArray } from '../layers/layer-array.js'
 import { keep } from '../memory/scope.js'
-import type { DlNetwork } from '../network/dlnetwork.js'
 import { sameSize } from '../operations/sum.js'
 import { type Checkpoint, writeCheckpoint } from './checkpoint.js'
 import { Divergence, diagnose } from './divergence.js'
+import { releaseLayers, withLayerCopies } from './layer-copies.js'
 import { pacer } from './pacing.js'
 import { learnRateOf } from './schedules.js'
 import { freshLike } from './solver-update.js'
@@ -99,7 +100,7 @@ export class TrainingRun {
       done: before,
       hasValidation: validation !== undefined,
       metricNames: metrics.map(({ name }) => name),
-      layers: String(net.layers),
+      layers: withLayerCopies(net, String),
       histories: this.#histories,
     })
     if (before > 0) return
@@ -317,8 +318,9 @@ export class TrainingRun {
       const { layer, parameter } = net.state[i]!
       arrays[`best/state/${layer}/${parameter}`] = value
     }
-    for (const { name, value } of inputStatisticsOf(net)) arrays[`statistics/${name}`] = value
-    await writeCheckpoint(options.checkpointPath, {
+    const layers = net.layers
+    for (const { name, value } of inputStatisticsOf(layers)) arrays[`statistics/${name}`] = value
+    const checkpoint: Checkpoint = {
       arrays,
       lists: { ...this.#histories.lists(), ...(order && { order }) },
       progress: {
@@ -334,7 +336,12 @@ export class TrainingRun {
         best: this.#best,
         failures: this.#failures,
       },
-    })
+    }
+    try {
+      await writeCheckpoint(options.checkpointPath, checkpoint)
+    } finally {
+      releaseLayers(layers)
+    }
   }
 
   #restore({ progress, arrays, lists, file }: Checkpoint & { readonly file: string }): void {
@@ -396,9 +403,9 @@ export class TrainingRun {
 }
 
 /** Statistics of input layers, by `layer/property`. */
-export function inputStatisticsOf(net: DlNetwork): { name: string; value: DlArray }[] {
+function inputStatisticsOf(layers: LayerArray): { name: string; value: DlArray }[] {
   const found: { name: string; value: DlArray }[] = []
-  for (const layer of net.layers)
+  for (const layer of layers)
     for (const property of ['mean', 'standardDeviation', 'min', 'max'] as const) {
       const value: unknown = 'normalization' in layer ? Reflect.get(layer, property) : undefined
       if (isdlarray(value)) found.push({ name: `${layer.name}/${property}`, value })

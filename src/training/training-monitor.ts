@@ -46,8 +46,8 @@ export class TrainingMonitor {
   readonly #table: VerboseTable | undefined
   readonly #bar: ProgressBar
   readonly #page: string | undefined
-  /** The iteration of the last row. */
-  #shown: number | undefined
+  /** The last row. */
+  #shown: Standing | undefined
   #pageDue = 0
   #speed = { since: performance.now(), observations: 0, value: undefined as number | undefined }
 
@@ -80,8 +80,9 @@ export class TrainingMonitor {
     const { iteration } = standing
     const isDue = iteration === 1 || iteration % this.#options.verboseFrequency === 0
     if (!this.#table || (!isDue && !isLast && !standing.validation)) return
-    if (this.#shown === iteration && !standing.validation) return
-    this.#shown = iteration
+    const isRepeated = this.#shown?.iteration === iteration && this.#shown.validation === standing.validation
+    if (isRepeated) return
+    this.#shown = standing
     this.#bar.log(
       this.#table.row({
         iteration,

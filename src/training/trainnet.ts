@@ -13,9 +13,10 @@ import { DlNetwork, dlnetwork } from '../network/dlnetwork.js'
 import { currentStream, RandomStream } from '../operations/random.js'
 import { type Checkpoint, readCheckpoint } from './checkpoint.js'
 import { inputStatistics } from './input-statistics.js'
+import { withLayerCopies } from './layer-copies.js'
 import { type Loss, type TrainingLoss, trainingLoss } from './losses.js'
 import { metricOf } from './metrics.js'
-import { holdsTargets, type NetworkData, networkSource } from './network-data.js'
+import { holdsTargets, type NetworkData, type NetworkInputs, networkSource } from './network-data.js'
 import { pacer } from './pacing.js'
 import { freshLike } from './solver-update.js'
 import { createSolver } from './solvers.js'
@@ -71,7 +72,8 @@ export async function trainnet(...given: readonly unknown[]): Promise<TrainingRe
   const { data, targets, trainable, loss, options } = readArguments(given, call)
   const random = options.seed === undefined ? currentStream() : new RandomStream(options.seed)
   const plain = trainable instanceof DlNetwork ? trainable : layersOf(trainable, call)
-  const sources = sourcesOf(plain, data, targets, loss, options)
+  const { inputNames } = plain
+  const sources = withLayerCopies(plain, (layers) => sourcesOf({ layers, inputNames }, data, targets, loss, options))
   const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume)
   const net = await prepared(plain, sources.training, options, random, checkpoint)
   // The run changes parameters in place, so their memory must be nobody else's.
@@ -155,7 +157,7 @@ function layersOf(trainable: unknown, call: string): DlNetwork {
 }
 
 function sourcesOf(
-  net: DlNetwork,
+  net: NetworkInputs,
   data: NetworkData,
   targets: TargetData | undefined,
   loss: TrainingLoss,
@@ -180,6 +182,24 @@ function sourcesOf(
   return { training, validation: networkSource(net, X, T, { ...all, ...(classNames && { classNames }) }) }
 }
 
+/** An input of the network, as its input layer describes it. */
+interface DescribedInput {
+  readonly layer: string
+  readonly need: StatisticsNeed | undefined
+  /** Whether sizes have to come from the data. */
+  readonly isOpen: boolean
+}
+
+function describeInputs(net: DlNetwork, reset: boolean): DescribedInput[] {
+  return withLayerCopies(net, (layers) =>
+    net.inputNames.map((name) => {
+      const layer = layers.find((one) => one.name === name)
+      const isOpen = !layer || !isInputLayer(layer) || inputInfo(layer) === undefined
+      return { layer: name, need: layer && needsStatistics(layer, { reset }), isOpen }
+    }),
+  )
+}
+
 /** The network with statistics in its input layers and all parameters initialized, apart from the one given. */
 async function prepared(
   given: DlNetwork,
@@ -188,22 +208,19 @@ async function prepared(
   random: RandomStream,
   checkpoint: Checkpoint | undefined,
 ): Promise<DlNetwork> {
-  const inputs = given.inputNames.map((name) => Array.from<Layer>(given.layers).find((layer) => layer.name === name))
-  const needs = inputs.map((layer) => layer && needsStatistics(layer, { reset: options.resetInputNormalization }))
+  const inputs = describeInputs(given, options.resetInputNormalization)
   let net = given
-  if (needs.some((need) => need !== undefined)) {
+  if (inputs.some(({ need }) => need !== undefined)) {
     const statistics = checkpoint
-      ? inputs.map((layer, i) => savedStatistics(layer, needs[i], checkpoint))
-      : await inputStatistics(source, needs, pacer())
-    for (const [i, values] of statistics.entries()) {
-      if (!values) continue
-      const layer = inputs[i]!
-      setStatistics(layer, values)
-      net = net.replaceLayer(layer.name, layer)
-    }
+      ? inputs.map((input) => savedStatistics(input, checkpoint))
+      : await inputStatistics(
+          source,
+          inputs.map(({ need }) => need),
+          pacer(),
+        )
+    for (const [i, values] of statistics.entries()) if (values) net = withStatistics(net, inputs[i]!.layer, values)
   }
-  const isOpen = inputs.some((layer) => !layer || !isInputLayer(layer) || inputInfo(layer) === undefined)
-  const examples = isOpen ? await firstInputs(source) : []
+  const examples = inputs.some(({ isOpen }) => isOpen) ? await firstInputs(source) : []
   const seed = options.seed === undefined ? undefined : random.integer(2 ** 32)
   try {
     return net.initialize(...examples, { seed })
@@ -212,14 +229,25 @@ async function prepared(
   }
 }
 
+function withStatistics(
+  net: DlNetwork,
+  name: string,
+  values: Partial<Readonly<Record<StatisticName, DlArray>>>,
+): DlNetwork {
+  return withLayerCopies(net, (layers) => {
+    const layer = layers.find((one) => one.name === name)!
+    setStatistics(layer, values)
+    return net.replaceLayer(name, layer)
+  })
+}
+
 function savedStatistics(
-  layer: Layer | undefined,
-  need: StatisticsNeed | undefined,
+  { layer, need }: DescribedInput,
   { arrays }: Checkpoint,
 ): Partial<Record<StatisticName, DlArray>> | undefined {
-  if (!layer || !need) return undefined
+  if (!need) return undefined
   const found = need.statistics.flatMap((name) => {
-    const array = arrays[`statistics/${layer.name}/${name}`]
+    const array = arrays[`statistics/${layer}/${name}`]
     return array ? [[name, array] as const] : []
   })
   return Object.fromEntries(found)
