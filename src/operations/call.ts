@@ -1,6 +1,6 @@
 import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
 import { DimensionError, OptionError } from '../errors.js'
-import { makeArray } from '../memory/scope.js'
+import { makeArray, scoped } from '../memory/scope.js'
 import { allocate, type Operation } from './operation.js'
 import { label, stripdims } from './relabel.js'
 
@@ -41,33 +41,36 @@ export function call<I extends string, Q extends I, U extends string, O extends 
   const given = operands as { readonly [name: string]: unknown }
   const type = classBeside(Object.values(given))
   const inputs: Record<string, DlArray> = {}
-  for (const name of operation.inputNames) {
-    const operand = given[name]
-    if (operand === undefined && (operation.optionalInputs as readonly string[]).includes(name)) continue
-    if (typeof operand === 'number') inputs[name] = scalar(operand, type)
-    else if (isdlarray(operand)) inputs[name] = operand
-    else
-      throw new DimensionError({
+  // What is made here for this call alone goes with the scope; what the backward pass needs of it is held by the trace.
+  return scoped(() => {
+    for (const name of operation.inputNames) {
+      const operand = given[name]
+      if (operand === undefined && (operation.optionalInputs as readonly string[]).includes(name)) continue
+      if (typeof operand === 'number') inputs[name] = scalar(operand, type)
+      else if (isdlarray(operand)) inputs[name] = operand
+      else
+        throw new DimensionError({
+          call: operation.name,
+          expects: `a dlarray or a number for ${name}`,
+          got: operand === null ? 'null' : Array.isArray(operand) ? 'a JavaScript array' : typeof operand,
+          remedy: 'Make an array with dlarray(values, format).',
+        })
+    }
+    const { dataFormat, ...rest } = options
+    if (dataFormat === undefined) return operation.run(inputs as never, rest as unknown as Partial<O>)
+    const firstName = operation.inputNames[0]!
+    const first = inputs[firstName]!
+    if (first.dims !== '')
+      throw new OptionError({
         call: operation.name,
-        expects: `a dlarray or a number for ${name}`,
-        got: operand === null ? 'null' : Array.isArray(operand) ? 'a JavaScript array' : typeof operand,
-        remedy: 'Make an array with dlarray(values, format).',
+        expects: 'dataFormat only with an unformatted array',
+        got: `dataFormat '${dataFormat}' and an array labelled '${first.dims}'`,
+        remedy: 'Leave dataFormat out, or strip the labels with stripdims.',
       })
-  }
-  const { dataFormat, ...rest } = options
-  if (dataFormat === undefined) return operation.run(inputs as never, rest as unknown as Partial<O>)
-  const firstName = operation.inputNames[0]!
-  const first = inputs[firstName]!
-  if (first.dims !== '')
-    throw new OptionError({
-      call: operation.name,
-      expects: 'dataFormat only with an unformatted array',
-      got: `dataFormat '${dataFormat}' and an array labelled '${first.dims}'`,
-      remedy: 'Leave dataFormat out, or strip the labels with stripdims.',
-    })
-  inputs[firstName] = label(first, dataFormat, operation.name)
-  const result = operation.run(inputs as never, rest as unknown as Partial<O>)
-  return stripdims(result, orderLike(result.dims, dataFormat))
+    inputs[firstName] = label(first, dataFormat, operation.name)
+    const result = operation.run(inputs as never, rest as unknown as Partial<O>)
+    return stripdims(result, orderLike(result.dims, dataFormat))
+  })
 }
 
 /** The labels `dims` in the order in which `dataFormat` names them; labels it does not name follow. */

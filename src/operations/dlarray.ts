@@ -12,7 +12,7 @@ import {
 } from '../array/format.js'
 import type { Elements } from '../array/storage.js'
 import { DimensionError, OptionError } from '../errors.js'
-import { makeArray } from '../memory/scope.js'
+import { makeArray, scoped } from '../memory/scope.js'
 import { cast } from './cast.js'
 import { allocate } from './operation.js'
 import { label, relabelOperation, stripdims } from './relabel.js'
@@ -139,12 +139,14 @@ function fromArray(
       remedy: 'Use reshape(X, size).',
     })
   if (order !== undefined) throw orderIgnored('a DlArray')
-  const X = cast(data, type ?? data.underlyingType)
-  if (format === undefined) return X
-  const plain = stripdims(X)
-  if (format === '') return plain
-  const column = columnFor(plain.size, format)
-  return label(column ? relabelOperation.run({ X: plain }, { size: column, dims: '' }) : plain, format, 'dlarray')
+  return scoped(() => {
+    const X = cast(data, type ?? data.underlyingType)
+    if (format === undefined) return X
+    const plain = stripdims(X)
+    if (format === '') return plain
+    const column = columnFor(plain.size, format)
+    return label(column ? relabelOperation.run({ X: plain }, { size: column, dims: '' }) : plain, format, 'dlarray')
+  })
 }
 
 /** With one label a vector becomes a column, whichever way it lies. */
@@ -244,10 +246,7 @@ function labelled(data: FlatData, size: readonly number[], format: string, type:
   const inOrder = canonical(format) === format && format.length >= size.length
   const column = columnFor(size, format)
   if (inOrder) return build(data, column ?? size, format, type)
-  const plain = build(data, column ?? size, '', type)
-  const result = label(plain, format, 'dlarray')
-  plain.dispose()
-  return result
+  return scoped(() => label(build(data, column ?? size, '', type), format, 'dlarray'))
 }
 
 function build(data: FlatData | Elements, size: readonly number[], dims: string, type: UnderlyingType): DlArray {

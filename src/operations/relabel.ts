@@ -1,6 +1,7 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { canonical, checkFormat, describe, normalized, numel, storedOrder } from '../array/format.js'
 import { DimensionError } from '../errors.js'
+import { scoped } from '../memory/scope.js'
 import { operation } from './operation.js'
 import { permuteOperation } from './permute.js'
 
@@ -51,9 +52,28 @@ export function label(X: DlArray, format: string, call: string): DlArray {
   const order = storedOrder(format)
   const dims = canonical(format)
   if (order.every((position, i) => position === i)) return relabelOperation.run({ X }, { size: full, dims })
-  const plain = relabelOperation.run({ X }, { size: full, dims: '' })
-  const Y = permuteOperation.run({ X: plain }, { order: padded(order, plain.size.length) })
-  return relabelOperation.run({ X: Y }, { size: order.map((position) => full[position]!), dims })
+  return moved(
+    X,
+    full,
+    order,
+    order.map((position) => full[position]!),
+    dims,
+  )
+}
+
+/** `X` seen as an array of size `full`, its dimensions in the given order, under a final size and labels. */
+function moved(
+  X: DlArray,
+  full: readonly number[],
+  order: readonly number[],
+  size: readonly number[],
+  dims: string,
+): DlArray {
+  return scoped(() => {
+    const plain = relabelOperation.run({ X }, { size: full, dims: '' })
+    const Y = permuteOperation.run({ X: plain }, { order: padded(order, plain.size.length) })
+    return relabelOperation.run({ X: Y }, { size, dims })
+  })
 }
 
 /** A size without the trailing singletons that every array has beyond `length` dimensions. */
@@ -93,9 +113,8 @@ export function stripdims(X: DlArray, format?: string): DlArray<''> {
         got: `'${format}'`,
         remedy: 'Name each label of the array once per dimension.',
       })
-    const plain = relabelOperation.run({ X }, { size: X.size, dims: '' })
-    const result = permuteOperation.run({ X: plain }, { order: padded(order, plain.size.length) })
-    return relabelOperation.run({ X: result }, { size: order.map((i) => X.size[i] ?? 1), dims: '' }) as DlArray<''>
+    const size = order.map((position) => X.size[position] ?? 1)
+    return moved(X, X.size, order, size, '') as DlArray<''>
   }
   return relabelOperation.run({ X }, { size: X.size, dims: '' }) as DlArray<''>
 }

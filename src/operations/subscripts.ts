@@ -1,6 +1,7 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe, normalized, numel, strides } from '../array/format.js'
 import { DimensionError } from '../errors.js'
+import { scoped } from '../memory/scope.js'
 import { copyRegion, launchCopy, merged, type StridedRegion } from './movement.js'
 import { operation, type Sample } from './operation.js'
 import { reshape } from './relabel.js'
@@ -238,14 +239,16 @@ export function index(X: DlArray, ...subscripts: readonly Subscript[]): DlArray 
     })
   const first = subscripts[0]
   if (subscripts.length === 1 && X.ndims === 2 && X.size[0] === 1 && first !== ':' && first !== undefined)
-    return select(reshape(X, X.size), [[0], indicesOf(first, X.numel, 0, X)])
+    return scoped(() => select(reshape(X, X.size), [[0], indicesOf(first, X.numel, 0, X)]))
   if (subscripts.length < X.ndims) {
     const kept = subscripts.length - 1
-    const flat = reshape(X, [...X.size.slice(0, kept), numel(X.size.slice(kept))])
-    return select(
-      flat,
-      flat.size.map((extent, d) => indicesOf(subscripts[d] ?? ':', extent, d, flat)),
-    )
+    return scoped(() => {
+      const flat = reshape(X, [...X.size.slice(0, kept), numel(X.size.slice(kept))])
+      return select(
+        flat,
+        flat.size.map((extent, d) => indicesOf(subscripts[d] ?? ':', extent, d, flat)),
+      )
+    })
   }
   return select(
     X,
