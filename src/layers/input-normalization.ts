@@ -171,7 +171,9 @@ export function checkStatistics(layer: NormalizingLayer, call: string): void {
         remedy: 'Give one number for each channel, or for each element of an observation.',
       })
     }
-    if (fits !== value) replaceValues(layer, { [name]: fits })
+    if (fits === value) continue
+    replaceValues(layer, { [name]: fits })
+    value.dispose()
   }
 }
 

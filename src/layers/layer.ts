@@ -205,6 +205,8 @@ function assign(layer: Layer, property: PropertyDefinition, value: unknown): voi
   try {
     kind.check?.(layer, call)
   } catch (error) {
+    const refused = values[property.name]
+    if (isArrayValue(refused)) refused.dispose()
     values[property.name] = before
     throw error
   }
@@ -490,10 +492,15 @@ export function initializeLayer(layer: Layer, inputs: readonly ArrayInfo[], rand
       const place = { call: kind.functionName, name: property }
       filled[property] = given ? sized(given, size) : constantValue(initial, size, place)
     }
-    Object.assign(values, filled)
+    for (const [name, value] of Object.entries(filled)) {
+      const before = values[name]
+      values[name] = value
+      if (isArrayValue(before) && before !== value) before.dispose()
+    }
   })
 }
 
+/** A given value under the size it has in the network. */
 function sized(given: DlArray, size: readonly number[]): DlArray {
   return given.size.join() === size.join() ? given : held(given, size)
 }
