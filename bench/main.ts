@@ -1,0 +1,141 @@
+// `npm run bench`: dlnet beside other libraries, measured in turns in one run. See docs/performance.md.
+
+import { writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, loadavg } from 'node:os'
+import { Command, InvalidArgumentError } from 'commander'
+import { Contender, type ContenderName, contenderNames } from './contender-process.js'
+import { measureRow, type Results } from './measure.js'
+import { installPeers } from './peers-installation.js'
+import { profileRow } from './profile.js'
+import { networkRows } from './rows/network.js'
+import { normalizationRows } from './rows/normalization.js'
+import { productRows } from './rows/products.js'
+import type { Row } from './rows/row.js'
+import { type Line, rate, reasons, table, tableAsCalled } from './table.js'
+
+const rows: readonly Row[] = [...networkRows, ...productRows, ...normalizationRows]
+
+const list = (text: string) => text.split(',').map((part) => part.trim())
+
+function threadCounts(text: string): number[] {
+  const counts = list(text).map(Number)
+  if (counts.some((count) => !Number.isInteger(count) || count < 1 || count > 256))
+    throw new InvalidArgumentError('Give numbers from 1 to 256, as in 1,2.')
+  return counts
+}
+
+function chosenRows(text: string): Row[] {
+  return list(text).flatMap((part) => {
+    const found = rows.filter(({ name }) => name.startsWith(part))
+    if (found.length === 0)
+      throw new InvalidArgumentError(`No row begins with '${part}'. Rows: ${rows.map(({ name }) => name).join(', ')}.`)
+    return found
+  })
+}
+
+function chosenContenders(text: string): ContenderName[] {
+  return list(text).map((part) => {
+    const found = contenderNames.find((name) => name === part)
+    if (!found) throw new InvalidArgumentError(`'${part}' is none of ${contenderNames.join(', ')}.`)
+    return found
+  })
+}
+
+interface Options {
+  rows: Row[]
+  threads: number[]
+  with: ContenderName[]
+  quick: boolean
+  json?: string
+  profile: boolean
+}
+
+const program = new Command('npm run bench --')
+  .description(
+    'Times dlnet beside other libraries: same work, same inputs, results compared first, turns taken in rounds.',
+  )
+  .option('--rows <names>', 'rows whose names begin so, separated by commas', chosenRows, [...rows])
+  .option('--threads <counts>', 'numbers of threads, separated by commas', threadCounts, [
+    ...new Set([1, Math.min(2, availableParallelism())]),
+  ])
+  .option('--with <names>', 'contenders, separated by commas', chosenContenders, [...contenderNames])
+  .option('--quick', 'few short rounds: to see that all works, not to quote', false)
+  .option('--json <file>', 'also write every figure to this file')
+  .option('--profile', "instead print where dlnet's own time goes, kernel by kernel", false)
+  .addHelpText('after', () => `\nRows:\n${rows.map(({ name, size }) => `  ${name.padEnd(36)} ${size}`).join('\n')}`)
+  .parse()
+const options = program.opts<Options>()
+const say = (line: string) => process.stderr.write(`${line}\n`)
+
+if (options.profile) {
+  for (const threads of options.threads)
+    for (const row of options.rows) console.log(`${await profileRow(row, threads, options.quick ? 300 : 2000)}\n`)
+  process.exit(0)
+}
+
+const effort = options.quick ? { rounds: 3, turn: 20 } : { rounds: 9, turn: 100 }
+const machine = { processor: cpus()[0]?.model ?? 'unknown', processors: availableParallelism(), node: process.version }
+const [load] = loadavg()
+if (load! > 0.5 * machine.processors)
+  say(`This machine is busy (load ${load!.toFixed(1)}): times below are worth little, ratios a little more.`)
+
+if (options.with.some((name) => name !== 'dlnet' && name !== 'copy')) installPeers(say)
+
+const lines: Line[] = []
+const versions: Partial<Record<ContenderName, string>> = {}
+for (const threads of options.threads) {
+  const running = new Map<ContenderName, Contender>()
+  const absent: Results = {}
+  // In the order of the columns: what the others compute is compared with the first.
+  const wanted = contenderNames.filter((name) => options.with.includes(name))
+  const startMissing = async () => {
+    for (const name of wanted) {
+      if (absent[name] || running.get(name)?.running) continue
+      const started = await Contender.start(name, threads)
+      if (typeof started === 'string') {
+        absent[name] = { outcome: started.startsWith('not installed') ? 'not installed' : 'failed', because: started }
+        say(`${name}: ${started}`)
+      } else {
+        running.set(name, started)
+        versions[name] = started.hello.version
+      }
+    }
+    return wanted.flatMap((name) => running.get(name) ?? [])
+  }
+  try {
+    for (const row of options.rows) {
+      const results = { ...absent, ...(await measureRow(row, await startMissing(), effort)) }
+      lines.push({ row, threads, results })
+      const own = results.dlnet
+      say(
+        `${row.name}, ${threads} ${threads === 1 ? 'thread' : 'threads'}: ${
+          own?.outcome === 'timed' ? rate(row, own.asCalled.median) : (own?.outcome ?? 'without dlnet')
+        }`,
+      )
+    }
+  } finally {
+    await Promise.all([...running.values()].map((contender) => contender.stop()))
+  }
+}
+
+console.log(`\n${machine.processor}, ${machine.processors} processors, Node ${machine.node}`)
+console.log(`${Object.values(versions).join(', ')}`)
+console.log(`Medians in ms; x: time as a multiple of dlnet's in the same rounds${options.quick ? '; quick' : ''}\n`)
+console.log(table(lines))
+const asCalled = tableAsCalled(lines)
+if (asCalled) console.log(`\nOutputs are reused above. As a user calls it, where that is another call:\n\n${asCalled}`)
+for (const reason of reasons(lines)) console.log(`- ${reason}`)
+
+if (options.json !== undefined) {
+  const content = { machine, load, versions, effort, lines }
+  writeFileSync(options.json, `${JSON.stringify(content, undefined, 2)}\n`)
+}
+
+const wrong = lines.filter(({ results }) => Object.values(results).some(({ outcome }) => outcome === 'differs'))
+const failed = lines.filter(({ results }) => results.dlnet?.outcome === 'failed')
+for (const { row, threads } of wrong) say(`${row.name}, ${threads} threads: results differ between libraries`)
+for (const { row, threads, results } of failed) {
+  const own = results.dlnet
+  if (own?.outcome === 'failed') say(`${row.name}, ${threads} threads: dlnet failed: ${own.because}`)
+}
+process.exit(wrong.length + failed.length > 0 ? 1 : 0)

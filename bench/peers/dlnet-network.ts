@@ -1,0 +1,108 @@
+import type { DlArray } from '../../src/array/dlarray.js'
+import { dlfeval } from '../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../src/autodiff/dlgradient.js'
+import { convolution2dLayer } from '../../src/layers/convolution.js'
+import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
+import { imageInputLayer } from '../../src/layers/image-input.js'
+import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
+import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
+import { reluLayer } from '../../src/layers/relu.js'
+import { softmaxLayer } from '../../src/layers/softmax.js'
+import { scope } from '../../src/memory/scope.js'
+import { type DlNetwork, dlnetwork } from '../../src/network/dlnetwork.js'
+import { crossentropy } from '../../src/operations/crossentropy.js'
+import { dlarray } from '../../src/operations/dlarray.js'
+import { createSolver } from '../../src/training/solvers.js'
+import { trainingOptions } from '../../src/training/training-options.js'
+import type { Prepared } from '../peer.js'
+import { inputsOf, NETWORK, oneHot, SOLVER, type Task, TRAINING_STEPS, transposed } from '../task.js'
+
+const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
+
+function network(inputs: Record<string, Float32Array>): DlNetwork {
+  const net = dlnetwork([
+    imageInputLayer([extent, extent, channels], { normalization: 'none' }),
+    convolution2dLayer(filterExtent, filters, { name: 'conv' }),
+    instanceNormalizationLayer({ name: 'instancenorm' }),
+    reluLayer(),
+    maxPooling2dLayer(2, { stride: 2 }),
+    fullyConnectedLayer(classes, { name: 'fc' }),
+    softmaxLayer(),
+  ])
+  const { weights, bias, scale, offset, fullWeights, fullBias } = inputs
+  const values: Record<string, Float32Array> = {
+    'conv/Weights': weights!,
+    'conv/Bias': bias!,
+    'instancenorm/Scale': scale!,
+    'instancenorm/Offset': offset!,
+    'fc/Weights': transposed(fullWeights!, classes, filters * pooled ** 2),
+    'fc/Bias': fullBias!,
+  }
+  const given = net.learnables.map(({ layer, parameter, value }) =>
+    dlarray(values[`${layer}/${parameter}`]!, value!.size),
+  )
+  net.replaceParameters(given)
+  return net
+}
+
+/** The page's network on one mini-batch. */
+export function prepareNetwork(task: Task & { kind: 'network' }): Prepared {
+  const inputs = inputsOf(task)
+  const X: DlArray = dlarray(inputs.x!, [extent, extent, channels, task.batch], 'SSCB')
+  const T: DlArray = dlarray(oneHot(inputs.labels!, classes), [classes, task.batch], 'CB')
+  if (task.pass === 'predict') {
+    const net = network(inputs)
+    return {
+      run: () =>
+        scope(() => {
+          net.predict(X)
+        }),
+      outputs: () => ({ scores: scope(() => new Float32Array(net.predict(X).values())) }),
+      release: () => net.dispose(),
+    }
+  }
+  let training = startTraining(network(inputs))
+  return {
+    run: () => training.step(X, T),
+    outputs() {
+      const loss = Float32Array.from({ length: TRAINING_STEPS }, () => training.step(X, T))
+      const weights = new Float32Array(training.net.parameterList()[0]!.value.values())
+      training.net.dispose()
+      training = startTraining(network(inputs))
+      return { loss, weights }
+    },
+    release: () => training.net.dispose(),
+  }
+}
+
+/** Steps as in a user's own training loop; each gives the loss before it. */
+function startTraining(net: DlNetwork) {
+  const options = trainingOptions('sgdm', {
+    initialLearnRate: SOLVER.learnRate,
+    momentum: SOLVER.momentum,
+    l2Regularization: SOLVER.decay,
+  })
+  const parameters = net.parameterList().map((row) => ({ ...row, name: `${row.layer}/${row.parameter}` }))
+  const solver = createSolver(options, parameters)
+  const lossAndGradients = (net: DlNetwork, X: DlArray, T: DlArray) => {
+    const { outputs } = net.forward(X)
+    const loss = crossentropy(outputs[0]!, T)
+    return {
+      loss,
+      gradients: dlgradient(
+        loss,
+        net.parameterList().map(({ value }) => value),
+      ),
+    }
+  }
+  let iteration = 0
+  return {
+    net,
+    step: (X: DlArray, T: DlArray): number =>
+      scope(() => {
+        const { loss, gradients } = dlfeval(lossAndGradients, net, X, T)
+        solver.step(gradients, SOLVER.learnRate, ++iteration)
+        return loss.item()
+      }),
+  }
+}

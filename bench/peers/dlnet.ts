@@ -1,0 +1,124 @@
+import type { DlArray } from '../../src/array/dlarray.js'
+import { dlfeval } from '../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../src/autodiff/dlgradient.js'
+import { backendInfo, setThreads, wasmBackend } from '../../src/backends/current.js'
+import { scope } from '../../src/memory/scope.js'
+import { times } from '../../src/operations/arithmetic.js'
+import { convolutionFilterGradientOperation, dltranspconvOperation } from '../../src/operations/convolution.js'
+import { dlarray } from '../../src/operations/dlarray.js'
+import { dlconv } from '../../src/operations/dlconv.js'
+import {
+  instancenorm,
+  instancenormGradientOperation,
+  instancenormOperation,
+} from '../../src/operations/instancenorm.js'
+import { mtimes } from '../../src/operations/mtimes.js'
+import { sum } from '../../src/operations/sum.js'
+import type { Peer, Prepared } from '../peer.js'
+import { channelsOf, EPSILON, inputsOf, outputExtent, type Task, transposed } from '../task.js'
+
+type Named = Record<string, DlArray>
+
+export async function start(threads: number): Promise<Peer> {
+  setThreads(threads)
+  await wasmBackend().ready()
+  const { version } = (await import('../../package.json', { with: { type: 'json' } })).default
+  return { version: `dlnet ${version}`, threads: backendInfo().threads, prepare }
+}
+
+async function prepare(task: Task): Promise<Prepared> {
+  switch (task.kind) {
+    case 'instancenorm':
+      return prepareInstancenorm(task)
+    case 'matmul':
+      return prepareMatmul(task)
+    case 'convolution':
+      return prepareConvolution(task)
+    case 'network':
+      return (await import('./dlnet-network.js')).prepareNetwork(task)
+  }
+}
+
+/** Work that gives arrays; freed blocks serve the next call, so outputs are reused without another call. */
+function repeated(
+  arrays: Named,
+  compute: () => Named,
+  read: (outputs: Named) => Record<string, Float32Array>,
+): Prepared {
+  return {
+    run: () =>
+      scope(() => {
+        compute()
+      }),
+    outputs: () => scope(() => read(compute())),
+    release() {
+      for (const array of Object.values(arrays)) array.dispose()
+    },
+  }
+}
+
+function valuesOf(outputs: Named): Record<string, Float32Array> {
+  return Object.fromEntries(Object.entries(outputs).map(([name, array]) => [name, new Float32Array(array.values())]))
+}
+
+function prepareInstancenorm(task: Task & { kind: 'instancenorm' }): Prepared {
+  const inputs = inputsOf(task)
+  const { size, format } = task
+  const channels = channelsOf(task)
+  // Labels of one dimension are written as users may: canonical order is the order of memory.
+  const labelled = (values: Float32Array): DlArray => dlarray(values, size, format as 'SSCB')
+  const X = labelled(inputs.x!)
+  const scale: DlArray = dlarray(inputs.scale!, [channels], 'C')
+  const offset: DlArray = dlarray(inputs.offset!, [channels], 'C')
+  if (task.pass === 'forward') {
+    const compute = () => ({ y: instancenorm(X, offset, scale, { epsilon: EPSILON }) as DlArray })
+    return repeated({ X, scale, offset }, compute, valuesOf)
+  }
+  const dY = labelled(inputs.dy!)
+  if (task.pass === 'both') {
+    const loss = (x: DlArray, o: DlArray, s: DlArray) => {
+      const value = sum(times(instancenorm(x, o, s, { epsilon: EPSILON }), dY), 'all')
+      return dlgradient(value, { dx: x, doffset: o, dscale: s })
+    }
+    return repeated({ X, scale, offset, dY }, () => dlfeval(loss, X, offset, scale), valuesOf)
+  }
+  const { Y, statistics } = instancenormOperation.runAll({ X, offset, scale }, { epsilon: EPSILON })
+  const compute = () => {
+    const { dX, dOffset, dScale } = instancenormGradientOperation.runAll({ dY, X, scale, statistics })
+    return { dx: dX, doffset: dOffset, dscale: dScale }
+  }
+  return repeated({ X, scale, offset, dY, Y, statistics }, compute, valuesOf)
+}
+
+function prepareMatmul(task: Task & { kind: 'matmul' }): Prepared {
+  const { extent } = task
+  const { a, b } = inputsOf(task)
+  const A: DlArray = dlarray(transposed(a!, extent, extent), [extent, extent])
+  const B: DlArray = dlarray(transposed(b!, extent, extent), [extent, extent])
+  return repeated(
+    { A, B },
+    () => ({ c: mtimes(A, B) }),
+    ({ c }) => ({ c: transposed(new Float32Array(c!.values()), extent, extent) }),
+  )
+}
+
+function prepareConvolution(task: Task & { kind: 'convolution' }): Prepared {
+  const { observations, channels, extent, filters, filterExtent, padding } = task
+  const inputs = inputsOf(task)
+  // Column-major with columns first is row-major with columns last: no element moves.
+  const X: DlArray = dlarray(inputs.x!, [extent, extent, channels, observations], 'SSCB')
+  const size = [filterExtent, filterExtent, channels, filters]
+  const weights: DlArray = dlarray(inputs.weights!, size)
+  const bias: DlArray = dlarray(inputs.bias!, [filters])
+  if (task.pass === 'forward')
+    return repeated({ X, weights, bias }, () => ({ y: dlconv(X, weights, bias, { padding }) as DlArray }), valuesOf)
+  const output = outputExtent(task)
+  const dY: DlArray = dlarray(inputs.dy!, [output, output, filters, observations], 'SSCB')
+  const compute =
+    task.pass === 'filterGradient'
+      ? () => ({ dweights: convolutionFilterGradientOperation.run({ X, dY }, { padding, size, dims: '' }) })
+      : () => ({
+          dx: dltranspconvOperation.run({ X: dY, weights }, { cropping: padding, outputSize: [extent, extent] }),
+        })
+  return repeated({ X, weights, bias, dY }, compute, valuesOf)
+}

@@ -1,0 +1,151 @@
+// What the contenders compute. Every contender makes the same inputs out of the same task, and answers in the same order
+// of elements, so that results can be compared before anything is timed.
+
+/** One convolution: stride 1, square filters, zeros around. */
+export interface ConvolutionShape {
+  readonly observations: number
+  readonly channels: number
+  /** Rows and columns of the image. */
+  readonly extent: number
+  readonly filters: number
+  /** Rows and columns of a filter. */
+  readonly filterExtent: number
+  readonly padding: number
+}
+
+export type Task =
+  | {
+      readonly kind: 'instancenorm'
+      /** `'backward'` is all three gradients from what the forward pass saved; `'both'` is what a user calls for them. */
+      readonly pass: 'forward' | 'backward' | 'both'
+      /** In the order of `format`, first index fastest. */
+      readonly size: readonly number[]
+      readonly format: string
+    }
+  | { readonly kind: 'matmul'; readonly extent: number }
+  | ({ readonly kind: 'convolution'; readonly pass: 'forward' | 'inputGradient' | 'filterGradient' } & ConvolutionShape)
+  | { readonly kind: 'network'; readonly pass: 'train' | 'predict'; readonly batch: number }
+
+export const EPSILON = 1e-5
+
+/** The network of the page: 28x28x3, convolution 5x5 to 20, instance normalization, ReLU, maximum pooling 2, 10 classes. */
+export const NETWORK = { extent: 28, channels: 3, filters: 20, filterExtent: 5, pooled: 12, classes: 10 } as const
+
+/** Stochastic gradient descent; L2 on convolution and full weights, offset and scale, not on biases. */
+export const SOLVER = { learnRate: 0.01, momentum: 0.9, decay: 1e-4 } as const
+
+/** Steps after which the results of training are compared. */
+export const TRAINING_STEPS = 4
+
+export function elements(size: readonly number[]): number {
+  return size.reduce((product, extent) => product * extent, 1)
+}
+
+export function channelsOf(task: Task & { kind: 'instancenorm' }): number {
+  return task.size[task.format.indexOf('C')]!
+}
+
+/** The size in the order that N C H W libraries have, last index fastest; undefined for formats they do not have. */
+export function rowMajorSize({ size, format }: Task & { kind: 'instancenorm' }): number[] | undefined {
+  return /^S+CB$/.test(format) ? [...size].reverse() : undefined
+}
+
+export function outputExtent({ extent, filterExtent, padding }: ConvolutionShape): number {
+  return extent + 2 * padding - filterExtent + 1
+}
+
+/** Bytes that a contender must read and write at least; undefined where arithmetic decides. */
+export function bytesMoved(task: Task): number | undefined {
+  if (task.kind !== 'instancenorm') return undefined
+  const bytes = 4 * elements(task.size)
+  return { forward: 2, backward: 3, both: 5 }[task.pass] * bytes
+}
+
+/**
+ * Numbers between -1 and 1 from a seed: the finalizer of MurmurHash3 over a counter, which numpy computes as well.
+ * Source: Appleby, MurmurHash3, 2011 (public domain).
+ */
+export function noise(seed: number, length: number, factor = 1, shift = 0): Float32Array {
+  const values = new Float32Array(length)
+  const start = Math.imul(seed, 0x85ebca6b)
+  for (let i = 0; i < length; i++) {
+    let x = (start + Math.imul(i, 0x9e3779b1)) | 0
+    x ^= x >>> 16
+    x = Math.imul(x, 0x85ebca6b)
+    x ^= x >>> 13
+    x = Math.imul(x, 0xc2b2ae35)
+    x ^= x >>> 16
+    values[i] = ((x >>> 0) / 2 ** 31 - 1) * factor + shift
+  }
+  return values
+}
+
+/** Inputs by name, in row-major order of N C H W; matrices row by row. */
+export function inputsOf(task: Task): Record<string, Float32Array> {
+  switch (task.kind) {
+    case 'instancenorm': {
+      const count = elements(task.size)
+      const channels = channelsOf(task)
+      const inputs = { x: noise(1, count), scale: noise(2, channels, 0.1, 1), offset: noise(3, channels, 0.1) }
+      return task.pass === 'forward' ? inputs : { ...inputs, dy: noise(4, count) }
+    }
+    case 'matmul':
+      return { a: noise(1, task.extent ** 2), b: noise(2, task.extent ** 2) }
+    case 'convolution': {
+      const { observations, channels, extent, filters, filterExtent } = task
+      const taps = channels * filterExtent ** 2
+      const positions = outputExtent(task) ** 2
+      return {
+        x: noise(1, observations * channels * extent ** 2),
+        weights: noise(2, filters * taps, 1 / Math.sqrt(taps)),
+        bias: noise(3, filters, 0.1),
+        ...(task.pass !== 'forward' && { dy: noise(4, observations * filters * positions) }),
+      }
+    }
+    case 'network': {
+      const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
+      const taps = channels * filterExtent ** 2
+      const features = filters * pooled ** 2
+      return {
+        x: noise(1, task.batch * channels * extent ** 2),
+        weights: noise(2, filters * taps, 1 / Math.sqrt(taps)),
+        bias: noise(3, filters, 0.1),
+        scale: noise(4, filters, 0.1, 1),
+        offset: noise(5, filters, 0.1),
+        fullWeights: noise(6, classes * features, 1 / Math.sqrt(features)),
+        fullBias: noise(7, classes, 0.1),
+        labels: noise(8, task.batch).map((value) => Math.min(classes - 1, Math.floor(((value + 1) / 2) * classes))),
+      }
+    }
+  }
+}
+
+/** A matrix given row by row, column by column. */
+export function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[i + rows * j] = values[columns * i + j]!
+  return result
+}
+
+/** N C H W as N H W C: also O I H W as O H W I. */
+export function channelsLast(values: Float32Array, [n, c, h, w]: readonly [number, number, number, number]) {
+  const result = new Float32Array(values.length)
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < c; j++)
+      for (let k = 0; k < h * w; k++) result[(i * h * w + k) * c + j] = values[(i * c + j) * h * w + k]!
+  return result
+}
+
+/** N H W C as N C H W. */
+export function channelsFirst(values: Float32Array, [n, c, h, w]: readonly [number, number, number, number]) {
+  return channelsLast(values, [n, h * w, 1, c])
+}
+
+/** One-hot rows, observation by observation. */
+export function oneHot(labels: Float32Array, classes: number): Float32Array {
+  const result = new Float32Array(labels.length * classes)
+  labels.forEach((label, i) => {
+    result[i * classes + label] = 1
+  })
+  return result
+}
