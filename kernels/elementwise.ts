@@ -4,28 +4,12 @@
 // element of the result, numbered in memory order. Vectors of four; the last one to three elements of a run go through
 // the same vector code in a padded vector, so that an element's bits do not depend on where a range begins or ends.
 // A result may lie in the same memory as an operand of the same size. The functions' accuracy stands in math.ts.
+import { loadPart, storePart } from './lanes';
 import * as m from './math';
 
 @inline
 function splat(value: f32): v128 {
   return f32x4.splat(value);
-}
-
-/** `count` (1 to 3) floats in the first lanes. */
-@inline
-function loadPart(address: usize, count: i32): v128 {
-  let lanes = v128.load32_zero(address);
-  if (count > 1) lanes = v128.load_lane<f32>(address + 4, lanes, 1);
-  if (count > 2) lanes = v128.load_lane<f32>(address + 8, lanes, 2);
-  return lanes;
-}
-
-/** The first `count` (1 to 3) lanes. */
-@inline
-function storePart(address: usize, lanes: v128, count: i32): void {
-  v128.store_lane<f32>(address, lanes, 0);
-  if (count > 1) v128.store_lane<f32>(address + 4, lanes, 1);
-  if (count > 2) v128.store_lane<f32>(address + 8, lanes, 2);
 }
 
 // ---------------------------------------------------------------- functions of one array

@@ -16,22 +16,27 @@
 // rounding is no longer small beside a deviation of 1e-6 of the mean. So x of mean 1e4 and deviation 1e-2 keep their digits.
 //
 // A result depends on the sizes only, never on how the work is divided. There are two ways to divide it, with the same
-// bits: `normalize` and `normalizeGradient` take whole groups, so that a group is read from memory once and from
+// bits: `normalize` (and `normalizeGradient`) take whole groups, so that a group is read from memory once and from
 // cache the second time; the kernels in steps take parts, for few large groups.
-import { scratch, SCRATCH_BYTES } from './scratch';
-
-/** Elements of a part: 64 KiB, so that with its result it stays in a second-level cache. */
-const PART: i32 = 16384;
-
-/** Parts of `count` elements. The host sizes `partials` by it. */
-export function normalizationParts(count: i32): i32 {
-  return (count + PART - 1) / PART;
-}
+import { joinHalves, loadPart, maskPart, storePart, total, upperHalf } from './lanes';
+import {
+  groupAddress,
+  groupsPerObservation,
+  inColumns,
+  moveColumns,
+  normalizationParts,
+  offsetOf,
+  PACKED_ROWS,
+  PART,
+  scaleOf,
+  stride,
+} from './normalization-layout';
+import { scratch } from './scratch';
 
 @unmanaged
 class Normalization {
   x: usize;
-  /** Forward result; may be x itself. */
+  /** The result; may be x itself. */
   y: usize;
   /** One number per channel; 0 stands for all ones. */
   scale: usize;
@@ -39,57 +44,14 @@ class Normalization {
   offset: usize;
   /** [3, groups]: mean (nearest float), what the mean has beyond it, 1 / sqrt(var + epsilon). */
   statistics: usize;
-  dy: usize;
-  /** Backward result; may be dy itself. */
-  dx: usize;
-  /** [2, planes]: the sums of dy and of dy xhat over each plane. */
-  planeSums: usize;
-  /** Kernels in steps: float64 [2, parts, groups] forward, [2, parts, planes] backward. Else unused. */
+  /** Kernels in steps: float64 [2, parts, groups]. Else unused. */
   partials: usize;
-  /** Kernels in steps: float32 [4, planes], what turns x (and dy) into the result. Else unused. */
-  coefficients: usize;
   inner: i32;
   channels: i32;
   observations: i32;
   outer: i32;
   groupChannels: i32;
   epsilon: f32;
-}
-
-@inline
-function loadPart(address: usize, count: i32): v128 {
-  let lanes = v128.load32_zero(address);
-  if (count > 1) lanes = v128.load_lane<f32>(address + 4, lanes, 1);
-  if (count > 2) lanes = v128.load_lane<f32>(address + 8, lanes, 2);
-  return lanes;
-}
-
-@inline
-function storePart(address: usize, lanes: v128, count: i32): void {
-  v128.store_lane<f32>(address, lanes, 0);
-  if (count > 1) v128.store_lane<f32>(address + 4, lanes, 1);
-  if (count > 2) v128.store_lane<f32>(address + 8, lanes, 2);
-}
-
-/** Ones in the bits of the first `count` (1 to 3) lanes. */
-@inline
-function maskPart(count: i32): v128 {
-  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(count));
-}
-
-/** The sum of four lanes in float64, the first two before the last two. */
-@inline
-function total(lanes: v128): f64 {
-  return (
-    <f64>f32x4.extract_lane(lanes, 0) +
-    <f64>f32x4.extract_lane(lanes, 1) +
-    (<f64>f32x4.extract_lane(lanes, 2) + <f64>f32x4.extract_lane(lanes, 3))
-  );
-}
-
-@inline
-function stride(b: Normalization): usize {
-  return (<usize>b.inner * <usize>b.channels * <usize>b.observations) << 2;
 }
 
 // ---------------------------------------------------------------- sums over runs
@@ -174,66 +136,6 @@ function addMoments(x: usize, count: i32, shift: f32): void {
   sumOfSecond = second;
 }
 
-/** Adds the sums of dy and of dy (x - high) over `count` neighbouring elements. */
-function addGradientSums(x: usize, dy: usize, count: i32, high: f32): void {
-  const s = f32x4.splat(high);
-  let first: f64 = sumOfFirst;
-  let second: f64 = sumOfSecond;
-  let left = count;
-  while (left >= 16) {
-    let steps = min(left >> 4, 32);
-    left -= steps << 4;
-    let a0 = f32x4.splat(0);
-    let a1 = f32x4.splat(0);
-    let a2 = f32x4.splat(0);
-    let a3 = f32x4.splat(0);
-    let q0 = f32x4.splat(0);
-    let q1 = f32x4.splat(0);
-    let q2 = f32x4.splat(0);
-    let q3 = f32x4.splat(0);
-    while (steps > 0) {
-      const g0 = v128.load(dy);
-      const g1 = v128.load(dy, 16);
-      const g2 = v128.load(dy, 32);
-      const g3 = v128.load(dy, 48);
-      a0 = f32x4.add(a0, g0);
-      a1 = f32x4.add(a1, g1);
-      a2 = f32x4.add(a2, g2);
-      a3 = f32x4.add(a3, g3);
-      q0 = f32x4.add(q0, f32x4.mul(g0, f32x4.sub(v128.load(x), s)));
-      q1 = f32x4.add(q1, f32x4.mul(g1, f32x4.sub(v128.load(x, 16), s)));
-      q2 = f32x4.add(q2, f32x4.mul(g2, f32x4.sub(v128.load(x, 32), s)));
-      q3 = f32x4.add(q3, f32x4.mul(g3, f32x4.sub(v128.load(x, 48), s)));
-      x += 64;
-      dy += 64;
-      --steps;
-    }
-    first += total(f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)));
-    second += total(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
-  }
-  if (left > 0) {
-    let a = f32x4.splat(0);
-    let q = f32x4.splat(0);
-    for (; left >= 4; left -= 4) {
-      const g = v128.load(dy);
-      a = f32x4.add(a, g);
-      q = f32x4.add(q, f32x4.mul(g, f32x4.sub(v128.load(x), s)));
-      x += 16;
-      dy += 16;
-    }
-    if (left > 0) {
-      // lanes beyond the end hold 0 in dy
-      const g = loadPart(dy, left);
-      a = f32x4.add(a, g);
-      q = f32x4.add(q, v128.and(f32x4.mul(g, f32x4.sub(loadPart(x, left), s)), maskPart(left)));
-    }
-    first += total(a);
-    second += total(q);
-  }
-  sumOfFirst = first;
-  sumOfSecond = second;
-}
-
 /** y = (x - high) factor + rest over `count` neighbouring elements. */
 function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: f32): void {
   const h = f32x4.splat(high);
@@ -272,38 +174,6 @@ function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: 
     y += 16;
   }
   if (left > 0) storePart(y, f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, left), h), f), r), left);
-}
-
-/** dx = dy factor + (x - high) slope + rest over `count` neighbouring elements. */
-function applyGradientRun(x: usize, dy: usize, dx: usize, count: i32, high: f32, factor: f32, slope: f32, rest: f32): void {
-  const h = f32x4.splat(high);
-  const f = f32x4.splat(factor);
-  const s = f32x4.splat(slope);
-  const r = f32x4.splat(rest);
-  let left = count;
-  for (; left >= 8; left -= 8) {
-    const d0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), r);
-    const d1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), s), r);
-    const y0 = f32x4.add(f32x4.mul(v128.load(dy), f), d0);
-    const y1 = f32x4.add(f32x4.mul(v128.load(dy, 16), f), d1);
-    v128.store(dx, y0);
-    v128.store(dx, y1, 16);
-    x += 32;
-    dy += 32;
-    dx += 32;
-  }
-  if (left >= 4) {
-    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), r);
-    v128.store(dx, f32x4.add(f32x4.mul(v128.load(dy), f), d));
-    x += 16;
-    dy += 16;
-    dx += 16;
-    left -= 4;
-  }
-  if (left > 0) {
-    const d = f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, left), h), s), r);
-    storePart(dx, f32x4.add(f32x4.mul(loadPart(dy, left), f), d), left);
-  }
 }
 
 // ---------------------------------------------------------------- statistics
@@ -389,16 +259,6 @@ function writeStatistics(b: Normalization, group: i32): void {
   store<f32>(at, <f32>sqrt<f64>(joinedCount / (joinedSquares + <f64>b.epsilon * joinedCount)), 8);
 }
 
-@inline
-function groupsPerObservation(b: Normalization): i32 {
-  return b.channels / b.groupChannels;
-}
-
-@inline
-function groupAddress(base: usize, b: Normalization, group: i32): usize {
-  return base + ((<usize>group * <usize>b.groupChannels * <usize>b.inner) << 2);
-}
-
 /** Statistics of one group, part by part. */
 function measureGroup(b: Normalization, group: i32): void {
   const run = b.inner * b.groupChannels;
@@ -420,20 +280,9 @@ function measureGroup(b: Normalization, group: i32): void {
   writeStatistics(b, group);
 }
 
-@inline
-function scaleOf(b: Normalization, channel: i32): f32 {
-  return b.scale ? load<f32>(b.scale + (<usize>channel << 2)) : 1;
-}
-
-@inline
-function offsetOf(b: Normalization, channel: i32): f32 {
-  return b.offset ? load<f32>(b.offset + (<usize>channel << 2)) : 0;
-}
-
 // what turns x of a plane into y: (x - planeHigh) planeFactor + planeRest
 let planeHigh: f32 = 0;
 let planeFactor: f32 = 0;
-let planeSlope: f32 = 0;
 let planeRest: f32 = 0;
 
 @inline
@@ -457,22 +306,6 @@ function prepareForward(b: Normalization, group: i32, channel: i32): void {
 //
 // Where a run is one element (no S: sequences, features), four neighbouring groups go in the lanes of a vector. Every lane
 // does what the functions above do for one group, in the same order.
-
-@inline
-function upperHalf(lanes: v128): v128 {
-  return v128.shuffle<f32>(lanes, lanes, 2, 3, 2, 3);
-}
-
-@inline
-function joinHalves(low: v128, high: v128): v128 {
-  return v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5);
-}
-
-/** Whether groups can go four at a time. */
-@inline
-function inColumns(b: Normalization): bool {
-  return b.inner == 1 && b.groupChannels == 1 && b.outer > 1;
-}
 
 // sums of the four columns, float64: lanes 0 and 1, lanes 2 and 3
 let columnFirstLow: v128 = f64x2.splat(0);
@@ -555,22 +388,6 @@ function measureColumns(x: usize, apart: usize, count: i32, to: usize): void {
   v128.store(to, f64x2.add(f64x2.promote_low_f32x4(upperHalf(shift)), deltaHigh), 16);
   v128.store(to, f64x2.max(squaresLow, zero), 32);
   v128.store(to, f64x2.max(squaresHigh, zero), 48);
-}
-
-/** Rows of sixteen columns that fit into working memory, once and twice, behind what the functions below use of it. */
-const PACKED_ROWS: i32 = (SCRATCH_BYTES - 256) / 64;
-const PACKED_ROWS_TWICE: i32 = PACKED_ROWS / 2;
-
-/** Sixteen columns, a cache line of every row, from or to a place where the lines are neighbours. */
-function moveColumns(from: usize, fromApart: usize, to: usize, toApart: usize, rows: i32): void {
-  for (let i = 0; i < rows; ++i) {
-    v128.store(to, v128.load(from));
-    v128.store(to, v128.load(from, 16), 16);
-    v128.store(to, v128.load(from, 32), 32);
-    v128.store(to, v128.load(from, 48), 48);
-    from += fromApart;
-    to += toApart;
-  }
 }
 
 /** Statistics and result of groups group ... group + 3, whose rows are at x and y, `apart` bytes from one another. */
@@ -719,286 +536,5 @@ export function normalizeApply(b: Normalization, begin: i32, end: i32): void {
       part = 0;
       ++plane;
     }
-  }
-}
-
-// ---------------------------------------------------------------- gradient
-//
-// With g = dy scale_c and the means over the group,
-//   dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + epsilon)
-//   dscale_c = sum(dy xhat), doffset_c = sum(dy) over all planes of the channel.
-
-/** Sums of dy and dy (x - high) over elements from..to of a plane. */
-function sumGradients(b: Normalization, plane: i32, from: i32, to: i32, high: f32): void {
-  const apart = stride(b);
-  const start = (<usize>plane * <usize>b.inner) << 2;
-  sumOfFirst = 0;
-  sumOfSecond = 0;
-  let i = from;
-  while (i < to) {
-    const r = i / b.inner;
-    const first = i - r * b.inner;
-    const n = min(b.inner - first, to - i);
-    const at = start + <usize>r * apart + (<usize>first << 2);
-    addGradientSums(b.x + at, b.dy + at, n, high);
-    i += n;
-  }
-}
-
-/** planeSums of a plane from its two sums: sum(dy xhat) = inverse (sum(dy (x - high)) - low sum(dy)). */
-@inline
-function writePlaneSums(b: Normalization, plane: i32, group: i32, first: f64, second: f64): void {
-  const statistics = b.statistics + <usize>group * 12;
-  const at = b.planeSums + (<usize>plane << 3);
-  store<f32>(at, <f32>first);
-  store<f32>(at, <f32>(<f64>load<f32>(statistics, 8) * (second - <f64>load<f32>(statistics, 4) * first)), 4);
-}
-
-// mean(g) and mean(g xhat) of a group
-let meanGradient: f64 = 0;
-let meanProjection: f64 = 0;
-
-@inline
-function averageGroup(b: Normalization, group: i32): void {
-  const firstChannel = (group % groupsPerObservation(b)) * b.groupChannels;
-  let at = b.planeSums + ((<usize>group * <usize>b.groupChannels) << 3);
-  meanGradient = 0;
-  meanProjection = 0;
-  for (let c = 0; c < b.groupChannels; ++c) {
-    const scale = <f64>scaleOf(b, firstChannel + c);
-    meanGradient += scale * <f64>load<f32>(at);
-    meanProjection += scale * <f64>load<f32>(at, 4);
-    at += 8;
-  }
-  const count = <f64>b.inner * <f64>b.groupChannels * <f64>b.outer;
-  meanGradient /= count;
-  meanProjection /= count;
-}
-
-/** dx = dy planeFactor + (x - planeHigh) planeSlope + planeRest. */
-@inline
-function prepareBackward(b: Normalization, group: i32, channel: i32): void {
-  const at = b.statistics + <usize>group * 12;
-  const inverse = <f64>load<f32>(at, 8);
-  const slope = -inverse * inverse * meanProjection;
-  planeHigh = load<f32>(at);
-  planeFactor = <f32>(inverse * <f64>scaleOf(b, channel));
-  planeSlope = <f32>slope;
-  planeRest = <f32>(-inverse * meanGradient - <f64>load<f32>(at, 4) * slope);
-}
-
-/** Gradient of groups group ... group + 3, whose rows are at x, dy and dx, `apart` bytes from one another. */
-function normalizeGradientColumns(b: Normalization, group: i32, firstX: usize, firstDy: usize, dx: usize, apart: usize): void {
-  const sums = scratch;
-  for (let lane = 0; lane < 4; ++lane)
-    store<f32>(sums + (<usize>lane << 2), load<f32>(b.statistics + <usize>(group + lane) * 12));
-  const high = v128.load(sums);
-  let firstLow = f64x2.splat(0);
-  let firstHigh = f64x2.splat(0);
-  let secondLow = f64x2.splat(0);
-  let secondHigh = f64x2.splat(0);
-  let x = firstX;
-  let dy = firstDy;
-  for (let from = 0; from < b.outer; from += PART) {
-    const rows = min(PART, b.outer - from);
-    let aLow = f64x2.splat(0);
-    let aHigh = f64x2.splat(0);
-    let qLow = f64x2.splat(0);
-    let qHigh = f64x2.splat(0);
-    for (let i = 0; i < rows; ++i) {
-      const g = v128.load(dy);
-      const q = f32x4.mul(g, f32x4.sub(v128.load(x), high));
-      aLow = f64x2.add(aLow, f64x2.promote_low_f32x4(g));
-      aHigh = f64x2.add(aHigh, f64x2.promote_low_f32x4(upperHalf(g)));
-      qLow = f64x2.add(qLow, f64x2.promote_low_f32x4(q));
-      qHigh = f64x2.add(qHigh, f64x2.promote_low_f32x4(upperHalf(q)));
-      x += apart;
-      dy += apart;
-    }
-    firstLow = f64x2.add(firstLow, aLow);
-    firstHigh = f64x2.add(firstHigh, aHigh);
-    secondLow = f64x2.add(secondLow, qLow);
-    secondHigh = f64x2.add(secondHigh, qHigh);
-  }
-  v128.store(sums, firstLow);
-  v128.store(sums, firstHigh, 16);
-  v128.store(sums, secondLow, 32);
-  v128.store(sums, secondHigh, 48);
-  const coefficients = scratch + 64;
-  for (let lane = 0; lane < 4; ++lane) {
-    const sum = sums + (<usize>lane << 3);
-    writePlaneSums(b, group + lane, group + lane, load<f64>(sum), load<f64>(sum, 32));
-    averageGroup(b, group + lane);
-    prepareBackward(b, group + lane, (group + lane) % b.channels);
-    const at = coefficients + (<usize>lane << 2);
-    store<f32>(at, planeFactor);
-    store<f32>(at, planeSlope, 16);
-    store<f32>(at, planeRest, 32);
-  }
-  const factor = v128.load(coefficients);
-  const slope = v128.load(coefficients, 16);
-  const rest = v128.load(coefficients, 32);
-  x = firstX;
-  dy = firstDy;
-  for (let o = 0; o < b.outer; ++o) {
-    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), high), slope), rest);
-    v128.store(dx, f32x4.add(f32x4.mul(v128.load(dy), factor), d));
-    x += apart;
-    dy += apart;
-    dx += apart;
-  }
-}
-
-/** Backward. Work item: one group. Reads x, dy, scale, statistics; writes dx and planeSums. */
-export function normalizeGradient(b: Normalization, begin: i32, end: i32): void {
-  const perObservation = groupsPerObservation(b);
-  const count = b.inner * b.outer;
-  const apart = stride(b);
-  const columns = inColumns(b);
-  for (let group = begin; group < end; ++group) {
-    if (columns && group + 16 <= end && b.outer <= PACKED_ROWS_TWICE) {
-      const packedX = scratch + 256;
-      const packedDy = packedX + (<usize>b.outer << 6);
-      const at = <usize>group << 2;
-      moveColumns(b.x + at, apart, packedX, 64, b.outer);
-      moveColumns(b.dy + at, apart, packedDy, 64, b.outer);
-      for (let q = 0; q < 4; ++q) {
-        const lanes = <usize>q << 4;
-        normalizeGradientColumns(b, group + 4 * q, packedX + lanes, packedDy + lanes, packedDy + lanes, 64);
-      }
-      moveColumns(packedDy, 64, b.dx + at, apart, b.outer);
-      group += 15;
-      continue;
-    }
-    if (columns && group + 4 <= end) {
-      const at = <usize>group << 2;
-      normalizeGradientColumns(b, group, b.x + at, b.dy + at, b.dx + at, apart);
-      group += 3;
-      continue;
-    }
-    const high = load<f32>(b.statistics + <usize>group * 12);
-    const firstPlane = group * b.groupChannels;
-    const firstChannel = (group % perObservation) * b.groupChannels;
-    for (let c = 0; c < b.groupChannels; ++c) {
-      let first: f64 = 0;
-      let second: f64 = 0;
-      for (let from = 0; from < count; from += PART) {
-        sumGradients(b, firstPlane + c, from, min(from + PART, count), high);
-        first += sumOfFirst;
-        second += sumOfSecond;
-      }
-      writePlaneSums(b, firstPlane + c, group, first, second);
-    }
-    averageGroup(b, group);
-    for (let c = 0; c < b.groupChannels; ++c) {
-      prepareBackward(b, group, firstChannel + c);
-      let at = (<usize>(firstPlane + c) * <usize>b.inner) << 2;
-      for (let o = 0; o < b.outer; ++o) {
-        applyGradientRun(b.x + at, b.dy + at, b.dx + at, b.inner, planeHigh, planeFactor, planeSlope, planeRest);
-        at += apart;
-      }
-    }
-  }
-}
-
-/** Backward, first step. Work item: one part of one plane (parts first). Writes its two sums to partials. */
-export function normalizeGradientSums(b: Normalization, begin: i32, end: i32): void {
-  const count = b.inner * b.outer;
-  const parts = normalizationParts(count);
-  for (let item = begin; item < end; ++item) {
-    const plane = item / parts;
-    const from = (item - plane * parts) * PART;
-    const high = load<f32>(b.statistics + <usize>(plane / b.groupChannels) * 12);
-    sumGradients(b, plane, from, min(from + PART, count), high);
-    const at = b.partials + (<usize>item << 4);
-    store<f64>(at, sumOfFirst);
-    store<f64>(at, sumOfSecond, 8);
-  }
-}
-
-/** Backward, second step. Work item: one group. Joins partials into planeSums; writes coefficients. */
-export function normalizeGradientJoin(b: Normalization, begin: i32, end: i32): void {
-  const parts = normalizationParts(b.inner * b.outer);
-  const perObservation = groupsPerObservation(b);
-  for (let group = begin; group < end; ++group) {
-    const firstPlane = group * b.groupChannels;
-    for (let c = 0; c < b.groupChannels; ++c) {
-      let at = b.partials + ((<usize>(firstPlane + c) * <usize>parts) << 4);
-      let first: f64 = 0;
-      let second: f64 = 0;
-      for (let part = 0; part < parts; ++part) {
-        first += load<f64>(at);
-        second += load<f64>(at, 8);
-        at += 16;
-      }
-      writePlaneSums(b, firstPlane + c, group, first, second);
-    }
-    averageGroup(b, group);
-    for (let c = 0; c < b.groupChannels; ++c) {
-      prepareBackward(b, group, (group % perObservation) * b.groupChannels + c);
-      const at = b.coefficients + (<usize>(firstPlane + c) << 4);
-      store<f32>(at, planeHigh);
-      store<f32>(at, planeFactor, 4);
-      store<f32>(at, planeSlope, 8);
-      store<f32>(at, planeRest, 12);
-    }
-  }
-}
-
-/** Backward, last step. Work item: one part of one plane (parts first). Reads x, dy, coefficients; writes dx. */
-export function normalizeGradientApply(b: Normalization, begin: i32, end: i32): void {
-  const count = b.inner * b.outer;
-  const parts = normalizationParts(count);
-  const apart = stride(b);
-  for (let item = begin; item < end; ++item) {
-    const plane = item / parts;
-    const coefficients = b.coefficients + (<usize>plane << 4);
-    const start = (<usize>plane * <usize>b.inner) << 2;
-    let i = (item - plane * parts) * PART;
-    const to = min(i + PART, count);
-    while (i < to) {
-      const r = i / b.inner;
-      const first = i - r * b.inner;
-      const n = min(b.inner - first, to - i);
-      const at = start + <usize>r * apart + (<usize>first << 2);
-      applyGradientRun(
-        b.x + at,
-        b.dy + at,
-        b.dx + at,
-        n,
-        load<f32>(coefficients),
-        load<f32>(coefficients, 4),
-        load<f32>(coefficients, 8),
-        load<f32>(coefficients, 12),
-      );
-      i += n;
-    }
-  }
-}
-
-@unmanaged
-class NormalizationParameters {
-  /** [2, channels, observations], as the backward kernels leave it. */
-  planeSums: usize;
-  /** One number per channel each. */
-  dscale: usize;
-  doffset: usize;
-  channels: i32;
-  observations: i32;
-}
-
-/** dscale and doffset: sums over observations in their order, in float64. Work item: one channel. */
-export function normalizeParameterGradient(b: NormalizationParameters, begin: i32, end: i32): void {
-  for (let c = begin; c < end; ++c) {
-    let at = b.planeSums + (<usize>c << 3);
-    let offset: f64 = 0;
-    let scale: f64 = 0;
-    for (let n = 0; n < b.observations; ++n) {
-      offset += <f64>load<f32>(at);
-      scale += <f64>load<f32>(at, 4);
-      at += <usize>b.channels << 3;
-    }
-    store<f32>(b.doffset + (<usize>c << 2), <f32>offset);
-    store<f32>(b.dscale + (<usize>c << 2), <f32>scale);
   }
 }

@@ -12,6 +12,7 @@
 //
 // Accuracy: sums and products are float32 over at most 32 terms in a lane, then float64; the error of a sum of n terms
 // is about 1e-7 of the sum of their magnitudes for any n, that of a product about 6e-8 sqrt(n). max and min leave NaN out, as MATLAB: NaN only where all are.
+import { loadPart, maskPart } from './lanes';
 import { scratch } from './scratch';
 
 @unmanaged
@@ -33,14 +34,6 @@ class Reduction {
   partSize: i32;
   /** The result is multiplied by it: 1 / count for a mean, else 1. Ignored by max and min. */
   factor: f32;
-}
-
-@inline
-function loadPart(address: usize, count: i32): v128 {
-  let lanes = v128.load32_zero(address);
-  if (count > 1) lanes = v128.load_lane<f32>(address + 4, lanes, 1);
-  if (count > 2) lanes = v128.load_lane<f32>(address + 8, lanes, 2);
-  return lanes;
 }
 
 // Functions are classes so that the loops can be compiled for each; no method reads `this`.
@@ -121,8 +114,7 @@ function reduceRun<F>(x: usize, count: i32, value: f64): f64 {
       x += 16;
     }
     if (left > 0) {
-      const valid = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(left));
-      a = f.join(a, v128.bitselect(f.take(loadPart(x, left)), f32x4.splat(f.start()), valid));
+      a = f.join(a, v128.bitselect(f.take(loadPart(x, left)), f32x4.splat(f.start()), maskPart(left)));
     }
     value = joinLanes<F>(value, a);
   }

@@ -7,26 +7,7 @@
 //
 // Work item: one element, except `gradientSquares`. Vectors of four; the last one to three elements of a range go
 // through the same code in a padded vector. Every operation is rounded once to float32, in the order of the formulas.
-
-@inline
-function loadPart(address: usize, count: i32): v128 {
-  if (count >= 4) return v128.load(address);
-  let lanes = v128.load32_zero(address);
-  if (count > 1) lanes = v128.load_lane<f32>(address + 4, lanes, 1);
-  if (count > 2) lanes = v128.load_lane<f32>(address + 8, lanes, 2);
-  return lanes;
-}
-
-@inline
-function storePart(address: usize, lanes: v128, count: i32): void {
-  if (count >= 4) {
-    v128.store(address, lanes);
-    return;
-  }
-  v128.store_lane<f32>(address, lanes, 0);
-  if (count > 1) v128.store_lane<f32>(address + 4, lanes, 1);
-  if (count > 2) v128.store_lane<f32>(address + 8, lanes, 2);
-}
+import { loadUpTo, storeUpTo, totalOf, upperHalf } from './lanes';
 
 /** The gradient ready for the solver; NaN stays NaN. */
 @inline
@@ -57,11 +38,11 @@ export function sgdm(b: Sgdm, begin: i32, end: i32): void {
   for (let i = begin; i < end; i += 4) {
     const left = end - i;
     const at = <usize>i << 2;
-    const w = loadPart(b.parameter + at, left);
-    const g = ready(loadPart(b.gradient + at, left), w, decay, factor, limit);
-    const v = f32x4.sub(f32x4.mul(momentum, loadPart(b.velocity + at, left)), f32x4.mul(rate, g));
-    storePart(b.velocity + at, v, left);
-    storePart(b.parameter + at, f32x4.add(w, v), left);
+    const w = loadUpTo(b.parameter + at, left);
+    const g = ready(loadUpTo(b.gradient + at, left), w, decay, factor, limit);
+    const v = f32x4.sub(f32x4.mul(momentum, loadUpTo(b.velocity + at, left)), f32x4.mul(rate, g));
+    storeUpTo(b.velocity + at, v, left);
+    storeUpTo(b.parameter + at, f32x4.add(w, v), left);
   }
 }
 
@@ -107,14 +88,14 @@ export function adam(b: Adam, begin: i32, end: i32): void {
   for (let i = begin; i < end; i += 4) {
     const left = end - i;
     const at = <usize>i << 2;
-    const w = loadPart(b.parameter + at, left);
-    const g = ready(loadPart(b.gradient + at, left), w, decay, factor, limit);
-    const m = f32x4.add(f32x4.mul(b1, loadPart(b.average + at, left)), f32x4.mul(gain1, g));
-    const v = f32x4.add(f32x4.mul(b2, loadPart(b.squares + at, left)), f32x4.mul(gain2, f32x4.mul(g, g)));
-    storePart(b.average + at, m, left);
-    storePart(b.squares + at, v, left);
+    const w = loadUpTo(b.parameter + at, left);
+    const g = ready(loadUpTo(b.gradient + at, left), w, decay, factor, limit);
+    const m = f32x4.add(f32x4.mul(b1, loadUpTo(b.average + at, left)), f32x4.mul(gain1, g));
+    const v = f32x4.add(f32x4.mul(b2, loadUpTo(b.squares + at, left)), f32x4.mul(gain2, f32x4.mul(g, g)));
+    storeUpTo(b.average + at, m, left);
+    storeUpTo(b.squares + at, v, left);
     const root = f32x4.add(f32x4.sqrt(f32x4.mul(v, c2)), epsilon);
-    storePart(b.parameter + at, f32x4.sub(w, f32x4.mul(rate, f32x4.div(f32x4.mul(m, c1), root))), left);
+    storeUpTo(b.parameter + at, f32x4.sub(w, f32x4.mul(rate, f32x4.div(f32x4.mul(m, c1), root))), left);
   }
 }
 
@@ -146,12 +127,12 @@ export function rmsprop(b: Rmsprop, begin: i32, end: i32): void {
   for (let i = begin; i < end; i += 4) {
     const left = end - i;
     const at = <usize>i << 2;
-    const w = loadPart(b.parameter + at, left);
-    const g = ready(loadPart(b.gradient + at, left), w, decay, factor, limit);
-    const v = f32x4.add(f32x4.mul(b2, loadPart(b.squares + at, left)), f32x4.mul(gain2, f32x4.mul(g, g)));
-    storePart(b.squares + at, v, left);
+    const w = loadUpTo(b.parameter + at, left);
+    const g = ready(loadUpTo(b.gradient + at, left), w, decay, factor, limit);
+    const v = f32x4.add(f32x4.mul(b2, loadUpTo(b.squares + at, left)), f32x4.mul(gain2, f32x4.mul(g, g)));
+    storeUpTo(b.squares + at, v, left);
     const root = f32x4.add(f32x4.sqrt(v), epsilon);
-    storePart(b.parameter + at, f32x4.sub(w, f32x4.mul(rate, f32x4.div(g, root))), left);
+    storeUpTo(b.parameter + at, f32x4.sub(w, f32x4.mul(rate, f32x4.div(g, root))), left);
   }
 }
 
@@ -187,16 +168,12 @@ export function gradientSquares(b: GradientSquares, begin: i32, end: i32): void 
       const left = last - i;
       const at = <usize>i << 2;
       // lanes behind the end are 0 in both
-      const g = f32x4.add(loadPart(b.gradient + at, left), f32x4.mul(decay, loadPart(b.parameter + at, left)));
+      const g = f32x4.add(loadUpTo(b.gradient + at, left), f32x4.mul(decay, loadUpTo(b.parameter + at, left)));
       const g0 = f64x2.promote_low_f32x4(g);
-      const g1 = f64x2.promote_low_f32x4(v128.shuffle<f32>(g, g, 2, 3, 2, 3));
+      const g1 = f64x2.promote_low_f32x4(upperHalf(g));
       low = f64x2.add(low, f64x2.mul(g0, g0));
       high = f64x2.add(high, f64x2.mul(g1, g1));
     }
-    const total =
-      f64x2.extract_lane(low, 0) +
-      f64x2.extract_lane(low, 1) +
-      (f64x2.extract_lane(high, 0) + f64x2.extract_lane(high, 1));
-    store<f64>(b.sums + (<usize>block << 3), total);
+    store<f64>(b.sums + (<usize>block << 3), totalOf(low, high));
   }
 }
