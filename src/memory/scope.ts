@@ -45,6 +45,14 @@ export function keep<A extends DlArray>(array: A): A {
   return array
 }
 
+/** Frees an array before its scope ends if the innermost scope owns it; one that belongs to somebody else stays. */
+export function freeEarly(array: DlArray): void {
+  const position = innermost?.arrays.lastIndexOf(array) ?? -1
+  if (position < 0) return
+  innermost!.arrays.splice(position, 1)
+  array.dispose()
+}
+
 /** What a scope's function may return: anything but a promise. */
 export type NoPromise<T> =
   T extends PromiseLike<unknown> ? 'a scope frees its arrays when the function returns: await outside of it' : T

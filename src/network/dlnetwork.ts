@@ -1,4 +1,4 @@
-import { DlArray } from '../array/dlarray.js'
+import { DlArray, isdlarray } from '../array/dlarray.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
 import { NetworkError, OptionError } from '../errors.js'
 import {
@@ -202,16 +202,23 @@ export class DlNetwork {
    */
   forward(...inputs: readonly (NetworkInput | PredictOptions)[]): { outputs: DlArray[]; state: ParameterRow[] } {
     const { data, options } = this.#arguments(inputs, 'forward')
-    return scope(() => this.#evaluate(data, options, 'forward', true))
+    const { outputs, state } = scope(() => this.#evaluate(data, options, 'forward', true))
+    return { outputs, state: parameterTable(state) }
   }
 
   #evaluate(data: readonly unknown[], options: PredictOptions, call: string, training: boolean) {
     const ports = this.#inputs
-    const isDouble = this.learnables.some(({ value }) => value?.underlyingType === 'double')
-    const type = isDouble ? 'double' : 'single'
-    const arrays = ports.map(({ layer }, i) => inputArray(data[i], this.#graph.layers[layer]!, type, call))
+    const arrays = ports.map(({ layer }, i) => {
+      const given = data[i]
+      return isdlarray(given) ? given : inputArray(given, this.#graph.layers[layer]!, this.#type(), call)
+    })
     const outputs = typeof options.outputs === 'string' ? [options.outputs] : options.outputs
     return this.run(arrays, { training, random: currentStream(), outputs }, call)
+  }
+
+  /** The class of the parameters, which plain numbers take. */
+  #type(): 'single' | 'double' {
+    return this.learnables.some(({ value }) => value?.underlyingType === 'double') ? 'double' : 'single'
   }
 
   #arguments(given: readonly unknown[], call: string): { data: unknown[]; options: PredictOptions } {
@@ -267,10 +274,9 @@ export class DlNetwork {
     this.#checkUse(call, inputs.length)
     const plan = this.#planFor(context.outputs, call)
     const parameters = context.parameters ? parametersFrom(this.#graph, context.parameters, call) : this.#traced
-    const borrowed = new Set<DlArray>([...inputs, ...this[heldArrays](), ...(context.parameters ?? [])])
     return scope(() => ({
-      outputs: runPlan(plan, this.#graph, inputs, { ...context, parameters, borrowed }),
-      state: this.state,
+      outputs: runPlan(plan, this.#graph, inputs, { ...context, parameters }),
+      state: parameterRows(this.#graph, this.#traced, stateOf),
     }))
   }
 
@@ -326,8 +332,13 @@ export class DlNetwork {
     for (const array of this[heldArrays]()) array.dispose()
   }
 
-  [Symbol.dispose](): void {
-    this.dispose()
+  declare [Symbol.dispose]: () => void
+  static {
+    // Not every browser knows the symbol yet; where it is missing nobody can write `using`.
+    if (Symbol.dispose)
+      DlNetwork.prototype[Symbol.dispose] = function dispose(this: DlNetwork) {
+        this.dispose()
+      }
   }
 
   // --- Initialization ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import type { DlArray } from '../array/dlarray.js'
 import { isInputLayer, runLayer } from '../layers/layer.js'
 import type { LayerContext } from '../layers/layer-definition.js'
-import { scope } from '../memory/scope.js'
+import { freeEarly, scope } from '../memory/scope.js'
 import { type LayerGraph, type Port, portKey, sourcesOf, topologicalOrder } from './layer-graph.js'
 import type { Overrides } from './network-parameters.js'
 
@@ -73,14 +73,12 @@ export function planExecution(graph: LayerGraph, inputs: readonly Port[], output
 export interface PlanContext extends LayerContext {
   /** In place of the layers' own parameters. */
   readonly parameters: Overrides | undefined
-  /** Arrays that are not the run's to free: inputs and parameters. */
-  readonly borrowed: ReadonlySet<DlArray>
   /** Called after each layer. */
   readonly observe?: (layer: string, outputs: readonly DlArray[]) => void
 }
 
 /**
- * Takes the steps of a plan. Each runs in a scope of its own, and an array is freed after the last step that reads it, so that
+ * Takes the steps of a plan, within a scope that is the run's own. Each step runs in a scope of its own, and an array is freed after the last step that reads it, so that
  * only what a trace saved or what is returned lives on.
  */
 export function runPlan(
@@ -105,7 +103,7 @@ export function runPlan(
       const array = slots[slot]
       slots[slot] = undefined
       // A layer may hand its input on: then another slot holds the same array.
-      if (array && !context.borrowed.has(array) && !slots.includes(array)) array.dispose()
+      if (array && !slots.includes(array)) freeEarly(array)
     }
   }
   return plan.outputs.map((slot) => slots[slot]!)
