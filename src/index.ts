@@ -1,10 +1,8 @@
-// The public surface of dlnet, by name, in the order in which a newcomer meets it. Nothing inside the library imports this.
+// The public surface of dlnet, by name, folder by folder. Nothing inside the library imports this file.
 
-// Arrays
 export type { ArrayInfo, DlArray, Nested, UnderlyingType } from './array/dlarray.js'
 export { isdlarray } from './array/dlarray.js'
 export type { Canonical, Combined, Known, Label, ValidFormat } from './array/format.js'
-// Automatic differentiation and memory
 export { dlfeval } from './autodiff/dlfeval.js'
 export type { GradientOptions } from './autodiff/dlgradient.js'
 export { dlgradient } from './autodiff/dlgradient.js'
@@ -12,7 +10,29 @@ export type { BackendInfo, BackendMemory } from './backends/backend.js'
 export { backendInfo, setBackend, setThreads } from './backends/current.js'
 export type { MemoryReport } from './backends/memory.js'
 export { memory } from './backends/memory.js'
-// Errors
+export type { Picture, PictureOptions, PictureRowOptions } from './cli/picture.js'
+export { displayPicture, displayPictureRow } from './cli/picture.js'
+export type { Labels } from './data/categorical.js'
+export { Categorical, categorical, categories } from './data/categorical.js'
+export type { ArrayDatastoreOptions } from './data/datastore.js'
+export { ArrayDatastore, arrayDatastore, CombinedDatastore, combine } from './data/datastore.js'
+export type { IDXArray, Images } from './data/idx.js'
+export { imagesFromIDX, labelsFromIDX, parseIDX } from './data/idx.js'
+export type {
+  BatchSource,
+  BatchSourceState,
+  BatchStream,
+  LabelCodes,
+  LabelData,
+  MiniBatch,
+  NumericData,
+  PredictorData,
+  SequenceList,
+  SizedValues,
+  TargetData,
+} from './data/minibatch.js'
+export type { OneHotOptions } from './data/onehot.js'
+export { onehotdecode, onehotencode, scores2label } from './data/onehot.js'
 export {
   BackendError,
   DimensionError,
@@ -24,7 +44,6 @@ export {
   OptionError,
   TrainingError,
 } from './errors.js'
-// Layers
 export type {
   Convolution1dLayer,
   Convolution2dLayer,
@@ -61,20 +80,18 @@ export type { SoftmaxLayer } from './layers/softmax.js'
 export { softmaxLayer } from './layers/softmax.js'
 export type { NoPromise, OpenScope } from './memory/scope.js'
 export { keep, openScope, scope } from './memory/scope.js'
-// Networks
 export type { DlNetwork, InitializeOptions, NetworkOptions, PredictOptions } from './network/dlnetwork.js'
 export { dlnetwork } from './network/dlnetwork.js'
 export { getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor } from './network/factors.js'
 export type { NetworkDataLayout } from './network/network-data-layout.js'
 export { networkDataLayout } from './network/network-data-layout.js'
 export { summary } from './network/network-display.js'
+export { deserializeNetwork, loadNetwork, saveNetwork, serializeNetwork } from './network/network-file.js'
 export { minus, plus, rdivide, times, uminus } from './operations/arithmetic.js'
-// Arithmetic, functions of elements, reductions
 export type { DataFormatOption, Operand } from './operations/call.js'
 export { cast } from './operations/cast.js'
 export { eq, ge, gt, le, lt, ne } from './operations/comparison.js'
 export { cat, horzcat, vertcat } from './operations/concatenation.js'
-// Deep learning operations
 export type { CrossentropyOptions, IndexCrossentropyOptions } from './operations/crossentropy.js'
 export { crossentropy, indexcrossentropy } from './operations/crossentropy.js'
 export type { ArrayData, DlArrayOptions, FlatData } from './operations/dlarray.js'
@@ -115,3 +132,28 @@ export type { Colon, Indexed, Subscript } from './operations/subscripts.js'
 export { circshift, colon, flip, index, repmat } from './operations/subscripts.js'
 export { sum } from './operations/sum.js'
 export { cos, sin, tan } from './operations/trigonometric.js'
+export type { Confusion } from './training/confusion.js'
+export { accuracyOf, confusionmat, displayConfusion } from './training/confusion.js'
+export type { LossFunction, LossName } from './training/losses.js'
+export type { Metric, MetricArgument, MetricFunction, MetricName } from './training/metrics.js'
+export type { MinibatchpredictOptions } from './training/minibatchpredict.js'
+export { minibatchpredict } from './training/minibatchpredict.js'
+export type { TrainingReport } from './training/report.js'
+export { trainingReport } from './training/report.js'
+export {
+  cosineLearnRate,
+  cyclicalLearnRate,
+  exponentialLearnRate,
+  piecewiseLearnRate,
+  polynomialLearnRate,
+  warmupLearnRate,
+} from './training/schedules.js'
+export type { TestnetOptions } from './training/testnet.js'
+export { testnet } from './training/testnet.js'
+export { TrainingInterruptedError } from './training/training-error.js'
+export type { StopReason, TrainingInfo } from './training/training-info.js'
+export type { OutputFcn, OutputFcnInfo, TrainingOptions, ValidationData } from './training/training-options.js'
+export { trainingOptions } from './training/training-options.js'
+export type { Trainable, TrainingResult } from './training/trainnet.js'
+export { trainnet } from './training/trainnet.js'
+export { adamupdate, dlupdate, rmspropupdate, sgdmupdate } from './training/update-functions.js'

@@ -153,7 +153,9 @@ export function operation<
 
   function compute(named: Named<I, Q, DlArray>, options: O): DlArray[] {
     const arrays = inputNames.map((input) => (named as { readonly [name: string]: DlArray | undefined })[input])
-    const { outputs: infos, plan } = definition.rule(named as unknown as Named<I, Q, ArrayInfo>, options)
+    // Plain descriptions, not arrays: a rule may spread them.
+    const described = Object.fromEntries(inputNames.map((input, i) => [input, arrays[i] && infoOf(arrays[i])]))
+    const { outputs: infos, plan } = definition.rule(described as unknown as Named<I, Q, ArrayInfo>, options)
     const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, inputNames, arrays, infos, plan)
     const results = infos.map((info, position) => makeArray(storages[position]!, info.size, info.dims, info.type))
     const tape = tapeOf(arrays)

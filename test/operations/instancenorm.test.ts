@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { numel } from '../../src/array/format.js'
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { times } from '../../src/operations/arithmetic.js'
@@ -89,7 +90,7 @@ describe('instancenorm', () => {
     ['SSCB', [2, 2, 37, 5]],
   ] as const)('keeps the digits of data with mean 1e4 and deviation 1e-2: %s %s', (format, size) => {
     const draw = normals(3)
-    const count = size.reduce((a, b) => a * b, 1)
+    const count = numel(size)
     const channels = size[format.indexOf('C')]!
     const values = Float64Array.from({ length: count }, () => Math.fround(1e4 + 1e-2 * draw()))
     const weights = Float64Array.from({ length: count }, () => Math.fround(draw()))
