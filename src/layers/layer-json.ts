@@ -58,7 +58,8 @@ export function layerToJSON(layer: Layer): LayerJSON {
 function encode(value: unknown, layer: Layer, name: string): JSONValue {
   if (value === undefined) return null
   if (typeof value === 'string' || typeof value === 'boolean') return value
-  // JSON has no words for NaN and the infinities.
+  // JSON has no words for NaN, the infinities and the negative zero.
+  if (Object.is(value, -0)) return { number: '-0' }
   if (typeof value === 'number') return Number.isFinite(value) ? value : { number: String(value) }
   if (Array.isArray(value)) return value.map((entry) => encode(entry, layer, name))
   if (value instanceof DlArray)
@@ -114,7 +115,8 @@ function decode(value: unknown, wrong: (got: string) => OptionError, depth = 0):
     return value.map((entry) => decode(entry, wrong, depth + 1))
   }
   if (!isRecord(value)) return value
-  if (value.number === 'NaN' || value.number === 'Infinity' || value.number === '-Infinity') return Number(value.number)
+  if (typeof value.number === 'string' && ['NaN', 'Infinity', '-Infinity', '-0'].includes(value.number))
+    return Number(value.number)
   const { size, type, values } = value
   const isSize = Array.isArray(size) && size.length <= 32 && size.every((n) => Number.isInteger(n) && n >= 0)
   const numbers = Array.isArray(values) ? values.map((entry) => decode(entry, wrong)) : []

@@ -330,17 +330,20 @@ export function stateOf(layer: Layer): { name: string; value: DlArray | undefine
   return (kind.state ?? []).map(({ name, property }) => ({ name, value: values[property] as DlArray | undefined }))
 }
 
-function learnableNamed(layer: Layer, name: string): LearnableDefinition<Layer> {
-  const { kind } = interiorOf(layer)
-  const found = kind.learnables?.find((learnable) => learnable.name === name)
+function named<D extends { readonly name: string }>(layer: Layer, list: readonly D[], name: string, what: string): D {
+  const found = list.find((definition) => definition.name === name)
   if (found) return found
-  const names = kind.learnables?.map((learnable) => `'${learnable.name}'`).join(', ')
+  const names = list.map((definition) => `'${definition.name}'`).join(', ')
   throw new OptionError({
     call: layerLabel(layer),
-    expects: names ? `a learnable parameter among ${names}` : 'no parameter name: it has no learnable parameters',
+    expects: names ? `a ${what} parameter among ${names}` : `no parameter name: it has no ${what} parameters`,
     got: shown(name),
     remedy: names ? 'Check the spelling.' : 'Choose another layer.',
   })
+}
+
+function learnableNamed(layer: Layer, name: string): LearnableDefinition<Layer> {
+  return named(layer, interiorOf(layer).kind.learnables ?? [], name, 'learnable')
 }
 
 /**
@@ -353,15 +356,7 @@ export function setLearnable(layer: Layer, name: string, value: DlArray): void {
 
 /** As {@link setLearnable}, for state. */
 export function setState(layer: Layer, name: string, value: DlArray): void {
-  const found = interiorOf(layer).kind.state?.find((state) => state.name === name)
-  if (!found)
-    throw new OptionError({
-      call: layerLabel(layer),
-      expects: 'the name of a state parameter',
-      got: shown(name),
-      remedy: `It has ${stateOf(layer).length} state parameters.`,
-    })
-  replaceArray(layer, found, value)
+  replaceArray(layer, named(layer, interiorOf(layer).kind.state ?? [], name, 'state'), value)
 }
 
 function replaceArray(layer: Layer, { name, property }: { name: string; property: string }, value: DlArray): void {

@@ -1,14 +1,27 @@
 import fc from 'fast-check'
+import * as v from 'valibot'
 import { beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
-import type { DlArray } from '../../src/array/dlarray.js'
+import type { ArrayInfo, DlArray } from '../../src/array/dlarray.js'
 import { setBackend } from '../../src/backends/current.js'
 import { NetworkError } from '../../src/errors.js'
 import { convolution1dLayer, convolution2dLayer } from '../../src/layers/convolution.js'
 import { imageInputLayer } from '../../src/layers/image-input.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
-import { copyLayer, inferLayer, initializeLayer, isLayer, type Layer, runLayer } from '../../src/layers/layer.js'
+import {
+  copyLayer,
+  defineLayer,
+  inferLayer,
+  initializeLayer,
+  isLayer,
+  type Layer,
+  runLayer,
+  setState,
+  stateOf,
+} from '../../src/layers/layer.js'
 import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
+import { accepts, numeric, settable } from '../../src/layers/property.js'
 import { reluLayer } from '../../src/layers/relu.js'
+import { minus, plus } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
 
@@ -65,6 +78,75 @@ describe('the size rule', () => {
       }),
       { numRuns: 300 },
     )
+  })
+})
+
+interface RunningMeanLayer extends Layer {
+  decay: number
+  readonly runningMean: DlArray | undefined
+}
+
+describe('a kind of layer with state and several inputs', () => {
+  const perChannel = (inputs: readonly ArrayInfo[]) => [inputs[0]!.size[inputs[0]!.dims.indexOf('C')]!, 1]
+  const kind = defineLayer<RunningMeanLayer>({
+    functionName: 'runningMeanLayer',
+    className: 'RunningMeanLayer',
+    typeName: 'Running Mean',
+    defaultName: 'mean',
+    description: () => 'Running mean of 2 inputs',
+    inputNames: ['in1', 'in2'],
+    properties: [
+      settable('decay', accepts(v.number(), 'a number', 'It is 0.5 by default.'), 0.5),
+      numeric('runningMean'),
+    ],
+    display: () => [{ properties: ['name', 'numInputs', 'decay'] }],
+    state: [{ name: 'RunningMean', property: 'runningMean', initial: 2, size: (_, inputs) => perChannel(inputs) }],
+    output: (_, inputs) => inputs.slice(0, 1),
+    compute: (_, [A, B], { RunningMean }) => [minus(plus(A!, B!), dlarray(RunningMean!, 'C'))],
+  })
+  const input = { size: [2, 3], dims: 'CB', type: 'single' as const }
+  let A: DlArray
+  beforeAll(() => {
+    A = dlarray(
+      [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+      'CB',
+    )
+  })
+
+  it('initializes, lists, runs and replaces its state', () => {
+    const layer = kind.create(['Decay', 0.25])
+    expect(stateOf(layer)).toEqual([{ name: 'RunningMean', value: undefined }])
+    expect(() => runLayer(layer, [A, A], undefined, context)).toThrow('RunningMean to be initialized')
+    initializeLayer(layer, [input, input], new RandomStream())
+    expect(stateOf(layer)[0]!.value!.size).toEqual([2, 1])
+    const run = () => [...runLayer(layer, [A, A], undefined, context)[0]!.values()]
+    expect(run()).toEqual([0, 6, 2, 8, 4, 10])
+    setState(layer, 'RunningMean', dlarray([0, 1]))
+    expect(run()).toEqual([2, 7, 4, 9, 6, 11])
+    expect(() => setState(layer, 'Mean', A)).toThrowErrorMatchingInlineSnapshot(
+      `[OptionError: layer '' (Running Mean: Running mean of 2 inputs): expected a state parameter among 'RunningMean', but got 'Mean'. Check the spelling.]`,
+    )
+    expect(() => setState(layer, 'RunningMean', A)).toThrowErrorMatchingInlineSnapshot(
+      `[DimensionError: layer '' (Running Mean: Running mean of 2 inputs): expected 2 elements for RunningMean (2×1), but got 6 (2×3). Give an array of that size.]`,
+    )
+  })
+
+  it('names and counts its inputs', () => {
+    const layer = kind.create([])
+    expect([layer.numInputs, layer.inputNames]).toEqual([2, ['in1', 'in2']])
+    expect(() => inferLayer(layer, [input])).toThrowErrorMatchingInlineSnapshot(
+      `[NetworkError: layer '' (Running Mean: Running mean of 2 inputs): expected 2 inputs (in1, in2), but got 1; the input is 2(C) × 3(B). Connect as many layers to it.]`,
+    )
+    expect(String(layer)).toMatchInlineSnapshot(`
+      "  RunningMeanLayer with properties:
+
+               Name: ''
+          NumInputs: 2
+              Decay: 0.5000"
+    `)
   })
 })
 
