@@ -28,14 +28,14 @@ describe.each(['wasm', 'reference'] as const)('scope on %s', (backend) => {
       inside.push(X)
       return X
     }
-    const holder = { [heldArrays]: () => [inside[5]!] }
+    const holding = (array: DlArray) => ({ [heldArrays]: () => [array] })
     const result = scope(() => {
       make(0)
       return {
         alone: make(1),
         list: [make(2), { deep: make(3) }],
         map: new Map([['x', make(4)]]),
-        holder: (make(5), holder),
+        holder: holding(make(5)),
         set: new Set([make(6)]),
         hidden: new (class {
           array = make(7)
