@@ -185,6 +185,37 @@ describe('saveArrays and loadArrays', () => {
       expect(() => deserializeArrays(original.subarray(0, length)), `${length} bytes`).toThrow(FileError)
   })
 
+  it('may write to one file at once: one of them is there in the end, whole', async () => {
+    const file = join(folder, 'a.safetensors')
+    const writes = Array.from({ length: 8 }, (_, i) =>
+      saveArrays(file, { x: dlarray(new Float32Array(1000).fill(i)) }, { writer: String(i) }),
+    )
+    await Promise.all(writes)
+    const { arrays, metadata } = await loadArrays(file)
+    expect(new Set(arrays.x!.values())).toEqual(new Set([Number(metadata.writer)]))
+    expect(readdirSync(folder)).toEqual(['a.safetensors'])
+  })
+
+  it('take the arrays as they are when called, not when the disk is ready', async () => {
+    const file = join(folder, 'a.safetensors')
+    const x = dlarray([1, 2])
+    const written = saveArrays(file, { x })
+    x.dispose()
+    await written
+    expect([...(await loadArrays(file)).arrays.x!.values()]).toEqual([1, 2])
+  })
+
+  it('say what works where there are no files', async () => {
+    const { getBuiltinModule } = process
+    Object.assign(process, { getBuiltinModule: undefined })
+    try {
+      await expect(saveArrays('a', {})).rejects.toThrow(/in Node, but got .* Use serializeArrays, which works on bytes/)
+      await expect(loadArrays('a')).rejects.toThrow(/Use deserializeArrays/)
+    } finally {
+      Object.assign(process, { getBuiltinModule })
+    }
+  })
+
   it('refuse a file of something else', async () => {
     writeFileSync(join(folder, 'x'), 'not safetensors at all, but long enough')
     await expect(loadArrays(join(folder, 'x'))).rejects.toThrow(/header of \d+ bytes/)
