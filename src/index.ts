@@ -31,6 +31,8 @@ export type {
   SizedValues,
   TargetData,
 } from './data/minibatch.js'
+export type { MiniBatchVariable, MinibatchqueueOptions } from './data/minibatchqueue.js'
+export { MiniBatchQueue, minibatchqueue } from './data/minibatchqueue.js'
 export type { OneHotOptions } from './data/onehot.js'
 export { onehotdecode, onehotencode, scores2label } from './data/onehot.js'
 export {
