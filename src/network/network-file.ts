@@ -53,7 +53,7 @@ function serialize(net: DlNetwork, call: string): Uint8Array {
   const source = ({ layer, port }: Port) => `${graph.layers[layer]!.name}/${graph.layers[layer]!.outputNames[port]}`
   const destination = ({ layer, port }: Port) => `${graph.layers[layer]!.name}/${graph.layers[layer]!.inputNames[port]}`
   const json: NetworkJSON = {
-    layers: graph.layers.map(layerToJSON),
+    layers: graph.layers.map(settingsOf),
     connections: graph.edges.map(({ from, to }) => [source(from), destination(to)]),
     outputs: chosenOutputs?.map(source) ?? null,
     inputs:
@@ -63,6 +63,17 @@ function serialize(net: DlNetwork, call: string): Uint8Array {
   for (const { layer, parameter, value } of [...net.learnables, ...net.state])
     if (value) arrays[`${layer}/${parameter}`] = value
   return serializeArrays(arrays, { [NETWORK]: JSON.stringify(json) }, call)
+}
+
+function settingsOf(layer: Layer): unknown {
+  try {
+    return layerToJSON(layer)
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error
+    const { call, expects, got } = error.problem
+    const remedy = `Take the layer from net.layers, give it a setting that is no function, and save net.replaceLayer('${layer.name}', layer).initialize(): the parameters stay.`
+    throw new OptionError({ call, expects, got, remedy }, { cause: error })
+  }
 }
 
 /**

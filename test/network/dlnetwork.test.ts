@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { DlArray } from '../../src/array/dlarray.js'
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
@@ -291,6 +291,8 @@ describe('predict and forward', () => {
     expect(Y.dims).toBe('CB')
     expect(Y.size).toEqual([3, 5])
     expect(net.predict(X, { outputs: 'relu' }).size).toEqual([6, 6, 4, 5])
+    expectTypeOf(net.predict(X)).toEqualTypeOf<DlArray>()
+    expectTypeOf(net.predict<DlArray[]>(X)).toEqualTypeOf<DlArray[]>()
     expect(net.predict<DlArray[]>(X, { outputs: ['relu', 'fc'] })[1]!.values()).toEqual(Y.values())
     const { outputs, state } = net.forward(X)
     expect(outputs[0]!.values()).toEqual(Y.values())
