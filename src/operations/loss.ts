@@ -217,7 +217,7 @@ export const lossSumOperation = operation({
   },
   samples: () => [
     ...termNames.flatMap((term) => [termSample(term, [5, 7], 'CB', {}), termSample(term, [1, 1], '', {})]),
-    termSample('squared', [50, 100, 1, 1], 'SSCB', { factor: 0.01 }),
+    termSample('squared', [3, 2, 4, 2], 'SSCB', { factor: 0.01 }),
     termSample('huber', [6, 3], 'CB', { transitionPoint: 0.25 }),
     termSample('absolute', [0, 3], '', {}),
   ],

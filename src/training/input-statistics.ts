@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
 import { positionsOf } from '../array/format.js'
-import type { BatchSource, MiniBatch } from '../data/minibatch.js'
+import type { BatchSource } from '../data/minibatch.js'
 import { TrainingError } from '../errors.js'
 import type { StatisticName, StatisticsNeed } from '../layers/input-normalization.js'
 import { scope } from '../memory/scope.js'
@@ -9,6 +9,7 @@ import { dlarray } from '../operations/dlarray.js'
 import { maxOverOperation, minOverOperation } from '../operations/extremum.js'
 import { relabelOperation } from '../operations/relabel.js'
 import { sumOperation } from '../operations/sum.js'
+import { pacer } from './pacing.js'
 
 // Statistics of the training data for input layers: one pass over the data before training.
 
@@ -92,39 +93,28 @@ export class InputStatistics {
   }
 }
 
-/** Runs `visit` over one pass of mini-batches and frees them; `pause` is awaited in between. */
-export async function eachBatch(
+/**
+ * Statistics of the inputs that need some, by position, from one pass over the data. When the signal comes, of what was seen
+ * so far: training will not begin.
+ */
+export async function inputStatistics(
   source: BatchSource,
-  visit: (batch: MiniBatch) => void,
-  pause: () => Promise<void> | undefined,
-): Promise<number> {
+  needs: readonly (StatisticsNeed | undefined)[],
+  signal: AbortSignal | undefined,
+): Promise<(Partial<Record<StatisticName, DlArray>> | undefined)[]> {
+  const statistics = needs.map((need) => need && new InputStatistics(need))
+  const pause = pacer()
   let observations = 0
   for await (const batch of source) {
     try {
-      visit(batch)
+      for (const [i, one] of statistics.entries()) one?.update(batch.inputs[i]!)
     } finally {
       for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
     }
     observations += batch.observations
+    if (signal?.aborted) break
     await pause()
   }
-  return observations
-}
-
-/** Statistics of the inputs that need some, by position, from one pass over the data. */
-export async function inputStatistics(
-  source: BatchSource,
-  needs: readonly (StatisticsNeed | undefined)[],
-  pause: () => Promise<void> | undefined,
-): Promise<(Partial<Record<StatisticName, DlArray>> | undefined)[]> {
-  const statistics = needs.map((need) => need && new InputStatistics(need))
-  const observations = await eachBatch(
-    source,
-    ({ inputs }) => {
-      for (const [i, one] of statistics.entries()) one?.update(inputs[i]!)
-    },
-    pause,
-  )
   if (observations === 0)
     throw new TrainingError({
       call: 'trainnet',

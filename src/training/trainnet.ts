@@ -17,7 +17,6 @@ import { withLayerCopies } from './layer-copies.js'
 import { type Loss, type TrainingLoss, trainingLoss } from './losses.js'
 import { metricOf } from './metrics.js'
 import { holdsTargets, type NetworkData, type NetworkInputs, networkSource } from './network-data.js'
-import { pacer } from './pacing.js'
 import { freshLike } from './solver-update.js'
 import { createSolver } from './solvers.js'
 import type { TrainingInfo } from './training-info.js'
@@ -216,9 +215,13 @@ async function prepared(
       : await inputStatistics(
           source,
           inputs.map(({ need }) => need),
-          pacer(),
+          options.signal,
         )
-    for (const [i, values] of statistics.entries()) if (values) net = withStatistics(net, inputs[i]!.layer, values)
+    for (const [i, values] of statistics.entries())
+      if (values) {
+        net = withStatistics(net, inputs[i]!.layer, values)
+        if (!checkpoint) for (const array of Object.values(values)) array.dispose()
+      }
   }
   const examples = inputs.some(({ isOpen }) => isOpen) ? await firstInputs(source) : []
   const seed = options.seed === undefined ? undefined : random.integer(2 ** 32)
