@@ -2,14 +2,13 @@ import { type DlArray, isdlarray } from '../array/dlarray.js'
 import type { BatchSource, MiniBatch } from '../data/minibatch.js'
 import { DlnetError, FileError, TrainingError } from '../errors.js'
 import type { LayerArray } from '../layers/layer-array.js'
-import { keep } from '../memory/scope.js'
 import { sameSize } from '../operations/sum.js'
+import { BestNetwork } from './best-network.js'
 import { type Checkpoint, writeCheckpoint } from './checkpoint.js'
 import { Divergence, diagnose } from './divergence.js'
 import { releaseLayers, withLayerCopies } from './layer-copies.js'
 import { pacer } from './pacing.js'
 import { learnRateOf } from './schedules.js'
-import { freshLike } from './solver-update.js'
 import { TrainingInterruptedError } from './training-error.js'
 import { Histories, type StopReason, TrainingInfo } from './training-info.js'
 import { type Standing, TrainingMonitor } from './training-monitor.js'
@@ -24,12 +23,6 @@ export interface RunSettings extends StepContext {
   readonly validation: BatchSource | undefined
 }
 
-/** A copy of everything a network learns. */
-interface Snapshot {
-  readonly learnables: readonly DlArray[]
-  readonly state: readonly DlArray[]
-}
-
 /** One training, from the first iteration (or a checkpoint) to the end. */
 export class TrainingRun {
   readonly #settings: RunSettings
@@ -37,32 +30,28 @@ export class TrainingRun {
   readonly #learnRate: (standing: { epoch: number; iteration: number }) => number
   readonly #total: number | undefined
   readonly #pause = pacer()
-  readonly #keepsBest: boolean
-  /** 1 where a larger objective is better, -1 where a smaller one is. */
-  readonly #direction: 1 | -1
+  readonly #best: BestNetwork
   #monitor: TrainingMonitor | undefined
   #iteration = 0
   #epoch = 0
   #isEpochDone = true
   #elapsedBefore = 0
   #began = performance.now()
-  #best: { iteration: number; value: number } | undefined
-  #bestNetwork: Snapshot | undefined
-  #failures = 0
   #lastValidated: number | undefined
   #last: Standing | undefined
 
   constructor(settings: RunSettings) {
-    const { options, source, metrics, validation } = settings
+    const { options, source, metrics, validation, net, parameters } = settings
     this.#settings = settings
     this.#histories = new Histories(metrics.map(({ name }) => name))
     this.#total = source.numBatches === undefined ? undefined : source.numBatches * options.maxEpochs
     const rate = learnRateOf(options)
     const fixed = { iterationsPerEpoch: source.numBatches, maxEpochs: options.maxEpochs }
     this.#learnRate = (standing) => rate({ ...standing, ...fixed })
-    this.#keepsBest = validation !== undefined && options.outputNetwork !== 'last-iteration'
+    const isBestWanted = validation !== undefined && options.outputNetwork !== 'last-iteration'
     const objective = metrics.find(({ name }) => name === options.objectiveMetricName)
-    this.#direction = objective && objective.maximize !== false ? 1 : -1
+    const isLargerBetter = objective !== undefined && objective.maximize !== false
+    this.#best = new BestNetwork(net, parameters, isBestWanted, isLargerBetter ? 1 : -1)
   }
 
   /** Trains. Errors after the first iteration are a {@link TrainingInterruptedError} that holds what was reached. */
@@ -88,7 +77,7 @@ export class TrainingRun {
       )
     } finally {
       solver.dispose()
-      this.#forget()
+      this.#best.dispose()
     }
   }
 
@@ -171,7 +160,7 @@ export class TrainingRun {
     const standing = { ...this.#standing(learnRate), training, validation: validated }
     this.#last = standing
     const isToldToStop = this.#tell('iteration', standing)
-    const isPatienceOver = validated !== undefined && this.#failures >= options.validationPatience
+    const isPatienceOver = validated !== undefined && this.#best.failures >= options.validationPatience
     const isStopping = isLast || isToldToStop || isPatienceOver || options.signal?.aborted === true
     this.#monitor!.row(standing, isStopping)
     if (options.checkpointFrequencyUnit === 'iteration' && iteration % options.checkpointFrequency === 0)
@@ -211,9 +200,8 @@ export class TrainingRun {
     }
     if (this.#last) this.#monitor!.row(this.#last, true)
     this.#tell('done', this.#last ?? this.#standing(this.#learnRate({ epoch: 1, iteration: 1 })))
-    const outputIteration = this.#bestNetwork && this.#best ? this.#best.iteration : this.#iteration
-    if (this.#bestNetwork) this.#restoreSnapshot(this.#bestNetwork)
-    const info = new TrainingInfo(this.#histories, outputIteration, stopReason)
+    this.#best.apply()
+    const info = new TrainingInfo(this.#histories, this.#best.keptIteration ?? this.#iteration, stopReason)
     await this.#monitor!.close(stopReason)
     return info
   }
@@ -237,44 +225,10 @@ export class TrainingRun {
     const result = evaluation.result()
     this.#lastValidated = this.#iteration
     this.#histories.addValidation({ iteration: this.#iteration, ...result })
-    this.#judge(result)
+    const { objectiveMetricName } = options
+    const value = objectiveMetricName === 'loss' ? result.loss : result.metrics[objectiveMetricName]!
+    this.#best.judge({ iteration: this.#iteration, value })
     return result
-  }
-
-  #judge({ loss, metrics }: StepResult): void {
-    const { objectiveMetricName } = this.#settings.options
-    const value = objectiveMetricName === 'loss' ? loss : metrics[objectiveMetricName]!
-    const isBetter = Number.isFinite(value) && (!this.#best || this.#direction * (value - this.#best.value) > 0)
-    if (!isBetter) {
-      this.#failures++
-      return
-    }
-    this.#failures = 0
-    this.#best = { iteration: this.#iteration, value }
-    if (!this.#keepsBest) return
-    this.#forget()
-    this.#bestNetwork = this.#snapshot()
-  }
-
-  #snapshot(): Snapshot {
-    const { parameters, net } = this.#settings
-    const copy = (array: DlArray) => keep(freshLike(array, 'copy'))
-    return {
-      learnables: parameters.map(({ value }) => copy(value)),
-      state: net.state.map(({ value }) => copy(value!)),
-    }
-  }
-
-  #restoreSnapshot({ learnables, state }: Snapshot): void {
-    const { parameters, net } = this.#settings
-    for (const [i, { value }] of parameters.entries()) fill(value, learnables[i]!)
-    if (state.length > 0) net.state = net.state.map((row, i) => ({ ...row, value: state[i]! }))
-  }
-
-  #forget(): void {
-    for (const array of this.#bestNetwork ? [...this.#bestNetwork.learnables, ...this.#bestNetwork.state] : [])
-      array.dispose()
-    this.#bestNetwork = undefined
   }
 
   // --- Telling ----------------------------------------------------------------------------------------------------------
@@ -312,12 +266,7 @@ export class TrainingRun {
     for (const { name, value } of parameters) arrays[`learnables/${name}`] = value
     for (const { layer, parameter, value } of net.state) arrays[`state/${layer}/${parameter}`] = value!
     for (const [name, value] of Object.entries(solver.state())) arrays[`solver/${name}`] = value
-    for (const [i, value] of (this.#bestNetwork?.learnables ?? []).entries())
-      arrays[`best/learnables/${parameters[i]!.name}`] = value
-    for (const [i, value] of (this.#bestNetwork?.state ?? []).entries()) {
-      const { layer, parameter } = net.state[i]!
-      arrays[`best/state/${layer}/${parameter}`] = value
-    }
+    for (const [name, value] of Object.entries(this.#best.kept())) arrays[`best/${name}`] = value
     const layers = net.layers
     for (const { name, value } of inputStatisticsOf(layers)) arrays[`statistics/${name}`] = value
     const checkpoint: Checkpoint = {
@@ -333,8 +282,8 @@ export class TrainingRun {
         numObservations: source.numObservations,
         position,
         random: { generator: [...random.state().generator], spare: random.state().spare },
-        best: this.#best,
-        failures: this.#failures,
+        best: this.#best.best,
+        failures: this.#best.failures,
       },
     }
     try {
@@ -367,9 +316,8 @@ export class TrainingRun {
     }
     const learnables = parameters.map(({ name: path, value }) => saved(`learnables/${path}`, value))
     for (const [i, { value }] of parameters.entries()) fill(value, learnables[i]!)
-    const savedState = (prefix: string) =>
-      net.state.map((row) => ({ ...row, value: saved(`${prefix}/${row.layer}/${row.parameter}`, row.value!) }))
-    if (net.state.length > 0) net.state = savedState('state')
+    if (net.state.length > 0)
+      net.state = net.state.map((row) => ({ ...row, value: saved(`state/${row.layer}/${row.parameter}`, row.value!) }))
     solver.restore(
       Object.fromEntries(
         Object.entries(arrays).flatMap(([key, array]) =>
@@ -388,16 +336,8 @@ export class TrainingRun {
     this.#epoch = progress.epoch
     this.#isEpochDone = progress.isEpochDone
     this.#elapsedBefore = progress.timeElapsed
-    this.#best = progress.best
-    this.#failures = progress.failures
+    this.#best.restore(progress.best, progress.failures, saved)
     this.#lastValidated = this.#histories.validation.iteration.at(-1)
-    if (progress.best && this.#keepsBest)
-      this.#bestNetwork = {
-        learnables: parameters.map(({ name: path, value }) =>
-          keep(freshLike(saved(`best/learnables/${path}`, value), 'copy')),
-        ),
-        state: savedState('best/state').map(({ value }) => keep(freshLike(value, 'copy'))),
-      }
     for (const array of Object.values(arrays)) array.dispose()
   }
 }
