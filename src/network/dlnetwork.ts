@@ -1,4 +1,4 @@
-import { DlArray, isdlarray } from '../array/dlarray.js'
+import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
 import { NetworkError, OptionError } from '../errors.js'
 import {
@@ -9,7 +9,6 @@ import {
   isLayer,
   type Layer,
   learnablesOf,
-  properties,
   setFactor,
   stateOf,
 } from '../layers/layer.js'
@@ -42,6 +41,7 @@ import type { NetworkDataLayout } from './network-data-layout.js'
 import { connectionTable, displayNetwork, type ParameterRow, parameterTable } from './network-display.js'
 import { inputArray, isSizedData, type NetworkInput } from './network-input.js'
 import {
+  graphArrays,
   learnableList,
   type Overrides,
   type Parameter,
@@ -319,9 +319,7 @@ export class DlNetwork {
 
   /** @internal Everything whose memory the network needs. */
   [heldArrays](): DlArray[] {
-    const own = this.#graph.layers.flatMap((layer) =>
-      Object.values(properties(layer)).filter((value) => value instanceof DlArray),
-    )
+    const own = graphArrays(this.#graph)
     return this.#traced ? [...own, ...[...this.#traced.values()].flatMap((record) => Object.values(record))] : own
   }
 
@@ -333,13 +331,6 @@ export class DlNetwork {
   }
 
   declare [Symbol.dispose]: () => void
-  static {
-    // Not every browser knows the symbol yet; where it is missing nobody can write `using`.
-    if (Symbol.dispose)
-      DlNetwork.prototype[Symbol.dispose] = function dispose(this: DlNetwork) {
-        this.dispose()
-      }
-  }
 
   // --- Initialization ---------------------------------------------------------------------------------------------------
 
@@ -358,10 +349,7 @@ export class DlNetwork {
     const hasOptions = isOptions(last)
     const { seed } = hasOptions ? checkOptions<InitializeOptions>(call, last, ['seed']) : {}
     const examples = hasOptions ? given.slice(0, -1) : given
-    const graph = copyGraph(this.#graph)
-    const random = seed === undefined ? currentStream() : new RandomStream(seed)
-    const layouts = initializeGraph(graph, examples, random, call)
-    return new DlNetwork({ ...this.content, graph, layouts })
+    return new DlNetwork({ ...this.content, ...initialized(copyGraph(this.#graph), examples, seed, call) })
   }
 
   // --- Changing the graph -----------------------------------------------------------------------------------------------
@@ -460,6 +448,12 @@ export class DlNetwork {
   }
 }
 
+// Not every browser knows the symbol yet; where it is missing nobody can write `using`.
+if (Symbol.dispose)
+  DlNetwork.prototype[Symbol.dispose] = function dispose(this: DlNetwork) {
+    this.dispose()
+  }
+
 /**
  * Makes a network.
  *
@@ -496,14 +490,13 @@ export function dlnetwork(
     })
   const graph = withSeries(emptyGraph, namedCopies(layers, [], call), call)
   const chosenOutputs = outputNames?.map((name) => portNamed(graph, name, 'output', call))
-  const net = new DlNetwork({ graph, chosenOutputs, layouts: undefined })
   if (!initialize || graph.layers.length === 0) {
     if (examples.length > 0) throw examplesWithoutUse(call)
-    return net
+    return new DlNetwork({ graph, chosenOutputs, layouts: undefined })
   }
   const isDetermined = graph.layers.some((layer) => describedInput(layer))
-  if (examples.length === 0 && !isDetermined) return net
-  return net.initialize(...(examples as readonly ExampleInput[]), { seed })
+  if (examples.length === 0 && !isDetermined) return new DlNetwork({ graph, chosenOutputs, layouts: undefined })
+  return new DlNetwork({ chosenOutputs, ...initialized(graph, examples, seed, call) })
 }
 
 function examplesWithoutUse(call: string): NetworkError {
@@ -527,6 +520,17 @@ function namedCopies(layers: unknown, others: readonly Layer[], call: string): L
     copy.name = names[i]!
     return copy
   })
+}
+
+/** The graph, its parameters filled in place; what it holds is freed when that fails. */
+function initialized(graph: LayerGraph, examples: readonly unknown[], seed: number | undefined, call: string) {
+  const random = seed === undefined ? currentStream() : new RandomStream(seed)
+  try {
+    return { graph, layouts: initializeGraph(graph, examples, random, call) }
+  } catch (error) {
+    for (const array of graphArrays(graph)) array.dispose()
+    throw error
+  }
 }
 
 function copyGraph({ layers, edges }: LayerGraph): LayerGraph {
