@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { compiledFile } from './compilation.js'
 import type { Failure, Hello, Ready, Refusal, Request, Times } from './protocol.js'
 
 /** In the order of the table's columns. */
@@ -104,6 +105,7 @@ const contenderFile = fileURLToPath(new URL('./contender.ts', import.meta.url))
 const pythonFile = fileURLToPath(new URL('./peers/pytorch.py', import.meta.url))
 
 function commandOf(name: ContenderName, threads: number): string[] | string {
+  if (name === 'dlnet') return [process.execPath, compiledFile('contender'), name, String(threads)]
   if (name !== 'pytorch') return [process.execPath, '--import', 'tsx', contenderFile, name, String(threads)]
   const python = pythonWithTorch()
   return python ? [python, pythonFile, String(threads)] : 'not installed'

@@ -1,19 +1,16 @@
 // `npm run bench`: dlnet beside other libraries, measured in turns in one run. See docs/performance.md.
 
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { Command, InvalidArgumentError } from 'commander'
+import { compile, compiledFile } from './compilation.js'
 import { Contender, type ContenderName, contenderNames } from './contender-process.js'
 import { measureRow, type Results } from './measure.js'
 import { installPeers } from './peers-installation.js'
-import { profileRow } from './profile.js'
-import { networkRows } from './rows/network.js'
-import { normalizationRows } from './rows/normalization.js'
-import { productRows } from './rows/products.js'
+import { rows } from './rows/all.js'
 import type { Row } from './rows/row.js'
 import { type Line, rate, reasons, table, tableAsCalled } from './table.js'
-
-const rows: readonly Row[] = [...networkRows, ...productRows, ...normalizationRows]
 
 const list = (text: string) => text.split(',').map((part) => part.trim())
 
@@ -67,10 +64,14 @@ const program = new Command('npm run bench --')
 const options = program.opts<Options>()
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
+compile(say)
 if (options.profile) {
-  for (const threads of options.threads)
-    for (const row of options.rows) console.log(`${await profileRow(row, threads, options.quick ? 300 : 2000)}\n`)
-  process.exit(0)
+  const milliseconds = options.quick ? 300 : 2000
+  const runs = options.threads.flatMap((threads) => options.rows.map(({ name }) => [name, threads, milliseconds]))
+  const ended = runs.map((given) =>
+    spawnSync(process.execPath, [compiledFile('profile'), ...given.map(String)], { stdio: 'inherit' }),
+  )
+  process.exit(ended.every(({ status }) => status === 0) ? 0 : 1)
 }
 
 const effort = options.quick ? { rounds: 3, turn: 20 } : { rounds: 9, turn: 100 }

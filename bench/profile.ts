@@ -1,17 +1,19 @@
+// `profile.js ROW THREADS MILLISECONDS` prints where dlnet's time goes in a row.
+
 import { Session } from 'node:inspector/promises'
 import { wasmBackend } from '../src/backends/current.js'
 import { figure, median } from './measure.js'
 import { start } from './peers/dlnet.js'
+import { rows } from './rows/all.js'
 import type { Row } from './rows/row.js'
 import { aligned } from './table.js'
 
 const WARM_UP_MILLISECONDS = 500
 
 /**
- * Where dlnet's time goes in a row: time of every kernel by the name it is launched by, what is left outside of kernels,
- * and which functions spend that. Runs in this process.
+ * Time of every kernel by the name it is launched by, what is left outside of kernels, and which functions spend that.
  */
-export async function profileRow(row: Row, threads: number, milliseconds: number): Promise<string> {
+async function profileRow(row: Row, threads: number, milliseconds: number): Promise<string> {
   const peer = await start(threads)
   const prepared = await peer.prepare(row.task)
   await prepared.outputs()
@@ -133,3 +135,7 @@ async function functionsOutsideKernels(work: () => unknown): Promise<string[][]>
     .slice(0, MOST_FUNCTIONS)
     .map(([key, count]) => [...(JSON.parse(key) as string[]), `${((100 * count) / total).toFixed(1)} %`])
 }
+
+const [name, threads, milliseconds] = process.argv.slice(2)
+console.log(`${await profileRow(rows.find((row) => row.name === name)!, Number(threads), Number(milliseconds))}\n`)
+process.exit(0)
