@@ -102,7 +102,7 @@ it('the short example prints its layers and learns', { timeout: 60_000 }, async 
   const { code, stdout, stderr } = await runExample('examples/quickstart.ts')
   expect(stderr).toBe('')
   expect(code).toBe(0)
-  expect(stdout).toContain('5×1 Layer array with layers:')
+  expect(stdout).toContain('7×1 Layer array with layers:')
   const losses = [...stdout.matchAll(/^ +\d+ +\d+ +[\d:]+ +[\d.]+ +([\d.]+)$/gm)].map(([, loss]) => Number(loss))
   expect(losses.at(-1)!).toBeLessThan(losses[0]! / 3)
   expect(Number(/Accuracy: ([\d.]+) %/.exec(stdout)![1])).toBeGreaterThan(95)
