@@ -1,6 +1,6 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { DimensionError, NetworkError } from '../errors.js'
-import { type Layer, layerLabel, learnablesOf, setLearnable, setState, stateOf } from '../layers/layer.js'
+import { type Layer, layerLabel, learnablesOf, properties, setLearnable, setState, stateOf } from '../layers/layer.js'
 import { type LayerGraph, layerNamed } from './layer-graph.js'
 import type { ParameterRow } from './network-display.js'
 
@@ -17,6 +17,11 @@ export interface Parameter {
 
 /** By number of the layer, parameters that stand in for the layer's own. */
 export type Overrides = ReadonlyMap<number, Readonly<Record<string, DlArray>>>
+
+/** Every array that the layers hold: parameters, state and statistics. */
+export function graphArrays(graph: LayerGraph): DlArray[] {
+  return graph.layers.flatMap((layer) => Object.values(properties(layer)).filter(isdlarray))
+}
 
 /** `learnables` or `state`, in the order of the layers. */
 export function parameterRows(

@@ -490,6 +490,16 @@ describe('parameters', () => {
     expect(storages()).toBeLessThan(before)
   })
 
+  it('are given back when the network cannot be made', () => {
+    const before = storages()
+    expect(() => dlnetwork([fullyConnectedLayer(5), instanceNormalizationLayer({ numChannels: 4 })], image())).toThrow(
+      NetworkError,
+    )
+    expect(storages()).toBe(before)
+    smallNetwork().dispose()
+    expect(storages()).toBe(before)
+  })
+
   it('survive a scope that the network was made in', () => {
     const X = dlarray(values(128), [8, 8, 2], 'SSC')
     const net = scope(() => smallNetwork())
