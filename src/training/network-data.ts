@@ -113,13 +113,14 @@ export function checkChannels(
       remedy: 'Give one array of targets for each output, in their order.',
     })
   const channels = ({ size, dims }: ArrayInfo | DlArray) => (dims.includes('C') ? size[dims.indexOf('C')]! : 1)
+  const counted = (count: number) => `${count} ${count === 1 ? 'channel' : 'channels'}`
   predictions.forEach((prediction, i) => {
     const target = targets[i]!
     if (channels(prediction) === channels(target) || (encoding === 'index' && channels(target) === 1)) return
     throw new DimensionError({
       call,
       expects: 'as many channels in the targets as in the predictions',
-      got: `${channels(prediction)} channels in the predictions and ${channels(target)} in the targets`,
+      got: `${counted(channels(prediction))} in the predictions and ${channels(target)} in the targets`,
       remedy:
         channels(target) === 1
           ? 'Give class labels as labels: strings, or categorical(numbers).'
