@@ -1,6 +1,4 @@
 import type { DlArray } from '../../src/array/dlarray.js'
-import { dlfeval } from '../../src/autodiff/dlfeval.js'
-import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { convolution2dLayer } from '../../src/layers/convolution.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import { imageInputLayer } from '../../src/layers/image-input.js'
@@ -10,10 +8,12 @@ import { reluLayer } from '../../src/layers/relu.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
 import { scope } from '../../src/memory/scope.js'
 import { type DlNetwork, dlnetwork } from '../../src/network/dlnetwork.js'
-import { crossentropy } from '../../src/operations/crossentropy.js'
 import { dlarray } from '../../src/operations/dlarray.js'
+import { RandomStream } from '../../src/operations/random.js'
+import { trainingLoss } from '../../src/training/losses.js'
 import { createSolver } from '../../src/training/solvers.js'
 import { trainingOptions } from '../../src/training/training-options.js'
+import { trainingStep } from '../../src/training/training-step.js'
 import type { Prepared } from '../peer.js'
 import { inputsOf, NETWORK, oneHot, SOLVER, type Task, TRAINING_STEPS, transposed } from '../task.js'
 
@@ -75,7 +75,7 @@ export function prepareNetwork(task: Task & { kind: 'network' }): Prepared {
   }
 }
 
-/** Steps as in a user's own training loop; each gives the loss before it. */
+/** Iterations as `trainnet` makes them; each gives the loss before it. */
 function startTraining(net: DlNetwork) {
   const options = trainingOptions('sgdm', {
     initialLearnRate: SOLVER.learnRate,
@@ -83,26 +83,20 @@ function startTraining(net: DlNetwork) {
     l2Regularization: SOLVER.decay,
   })
   const parameters = net.parameterList().map((row) => ({ ...row, name: `${row.layer}/${row.parameter}` }))
-  const solver = createSolver(options, parameters)
-  const lossAndGradients = (net: DlNetwork, X: DlArray, T: DlArray) => {
-    const { outputs } = net.forward(X)
-    const loss = crossentropy(outputs[0]!, T)
-    return {
-      loss,
-      gradients: dlgradient(
-        loss,
-        net.parameterList().map(({ value }) => value),
-      ),
-    }
+  const context = {
+    net,
+    parameters,
+    solver: createSolver(options, parameters),
+    loss: trainingLoss('crossentropy', 'bench'),
+    metrics: [],
+    random: new RandomStream(1),
   }
   let iteration = 0
   return {
     net,
-    step: (X: DlArray, T: DlArray): number =>
-      scope(() => {
-        const { loss, gradients } = dlfeval(lossAndGradients, net, X, T)
-        solver.step(gradients, SOLVER.learnRate, ++iteration)
-        return loss.item()
-      }),
+    step(X: DlArray, T: DlArray): number {
+      const batch = { inputs: [X], targets: [T], observations: X.size.at(-1)! }
+      return trainingStep(context, batch, SOLVER.learnRate, ++iteration).loss
+    },
   }
 }

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest'
+import { Contender } from '../../bench/contender-process.js'
+import { type Effort, measureRow, median } from '../../bench/measure.js'
+import { onnxModel } from '../../bench/peers/onnx-model.js'
+import { difference, sketch } from '../../bench/protocol.js'
+import type { Row } from '../../bench/rows/row.js'
+import { table } from '../../bench/table.js'
+import { channelsFirst, channelsLast, inputsOf, noise, type Task, transposed } from '../../bench/task.js'
+
+describe('inputs of the benchmark', () => {
+  it('are those of every other language', () => {
+    // Computed by numpy with unsigned 32-bit arithmetic, as bench/peers/pytorch.py does.
+    const expected = [-0.3625548481941223, -0.7846581339836121, -0.5081128478050232, -0.24316580593585968]
+    expect([...noise(3, 4)]).toEqual(expected)
+    expect(noise(3, 1, 0.5, 1)[0]).toBeCloseTo(1 + 0.5 * expected[0]!, 6)
+  })
+
+  it('move between orders of elements without loss', () => {
+    const x = noise(1, 2 * 3 * 4 * 5)
+    expect(channelsFirst(channelsLast(x, [2, 3, 4, 5]), [2, 3, 4, 5])).toEqual(x)
+    expect(channelsLast(Float32Array.of(1, 2, 3, 4, 5, 6), [1, 2, 1, 3])).toEqual(Float32Array.of(1, 4, 2, 5, 3, 6))
+    expect(transposed(Float32Array.of(1, 2, 3, 4, 5, 6), 2, 3)).toEqual(Float32Array.of(1, 4, 2, 5, 3, 6))
+  })
+})
+
+describe('comparison of results', () => {
+  const a = { y: sketch(Float32Array.of(1, -2, 3)) }
+
+  it('is the largest difference relative to the root of the mean square', () => {
+    const { output, relative } = difference(a, { y: sketch(Float32Array.of(1, -2, 3.1)) })
+    expect(output).toBe('y')
+    expect(relative).toBeCloseTo(0.1 / Math.sqrt(14 / 3), 3)
+    expect(difference(a, a).relative).toBe(0)
+  })
+
+  it('finds results that are missing, of another length or not numbers', () => {
+    expect(difference(a, {}).relative).toBe(Number.POSITIVE_INFINITY)
+    expect(difference(a, { y: sketch(new Float32Array(4)) }).relative).toBe(Number.POSITIVE_INFINITY)
+    expect(difference(a, { y: sketch(Float32Array.of(1, Number.NaN, 3)) }).relative).not.toBeLessThan(1)
+  })
+})
+
+it('takes the middle of an odd and of an even number of samples', () => {
+  expect(median([9, 1, 5])).toBe(5)
+  expect(median([4, 1, 3, 100])).toBe(3.5)
+})
+
+it('writes ONNX models with the numbers they were given', () => {
+  const task: Task = { kind: 'network', pass: 'predict', batch: 2 }
+  const given = inputsOf(task)
+  const model = onnxModel(task, given)!
+  const raw = Buffer.from(given.fullWeights!.buffer)
+  expect(Buffer.from(model.bytes).includes(raw)).toBe(true)
+  expect(Buffer.from(model.bytes).includes('InstanceNormalization')).toBe(true)
+  expect(model.output.size).toEqual([2, 10])
+  expect(onnxModel({ kind: 'network', pass: 'train', batch: 2 }, given)).toBeUndefined()
+})
+
+describe('measuring', () => {
+  const effort: Effort = { rounds: 2, turn: 1 }
+  const task: Task = { kind: 'instancenorm', pass: 'forward', size: [8, 8, 3, 2], format: 'SSCB' }
+  const row: Row = { name: 'small', size: '8x8x3x2', task, work: { amount: 1e-6, unit: 'GB' }, tolerance: 1e-3 }
+
+  it('times a contender in a process of its own, in turns, and shows it in the table', async () => {
+    const copy = (await Contender.start('copy', 1)) as Contender
+    expect(copy.hello).toEqual({ version: 'memcpy', threads: 1 })
+    const results = await measureRow(row, [copy], effort)
+    expect(results.copy).toMatchObject({ outcome: 'timed', threads: 1, asCalled: { median: expect.any(Number) } })
+    const other = await measureRow({ ...row, task: { kind: 'matmul', extent: 2 } }, [copy], effort)
+    expect(other.copy).toMatchObject({ outcome: 'unsupported' })
+    const text = table([{ row, threads: 1, results }])
+    expect(text.split('\n')[0]).toMatch(/^\| row +\| size +\| threads \| memcpy/)
+    expect(text).toMatch(/\| small \| 8x8x3x2 \| 1 +\| \d\S* ms/)
+    await copy.stop()
+    expect(copy.running).toBe(false)
+  })
+})
