@@ -84,6 +84,8 @@ export class DlArray<F extends string = string> {
   readonly underlyingType: UnderlyingType
   /** @internal */
   trace: Trace | undefined
+  /** @internal The arrays of the scope that will free this one; undefined when none will. */
+  owner: Set<DlArray> | undefined
   /** @internal */
   readonly hold: Hold
 
@@ -167,6 +169,8 @@ export class DlArray<F extends string = string> {
 
   /** Frees the memory now instead of at the end of the scope; a second time does nothing. Arrays that share it keep it. */
   dispose(): void {
+    this.owner?.delete(this)
+    this.owner = undefined
     this.hold.release()
   }
 

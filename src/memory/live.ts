@@ -32,17 +32,11 @@ export function liveArrayCount(): number {
   return liveHolds().size
 }
 
-/** The first line of a stack that is outside this library's own folders. */
+/** The first line of a stack that is outside this library's own files. */
 function callerIn(stack: string | undefined): string | undefined {
-  const lines = stack
-    ?.split('\n')
-    .slice(1)
-    .map((line) => line.trim().replace(/^at /, ''))
-  return lines?.find((line) => !ownFolder.test(line)) ?? lines?.[0]
+  if (stack === undefined) return undefined
+  const [, ...lines] = stack.split('\n').map((line) => line.trim().replace(/^at /, ''))
+  // Where the library is bundled into one file there is no folder to tell it by.
+  const library = URL.canParse('..', import.meta.url) ? new URL('..', import.meta.url).pathname : undefined
+  return lines.find((line) => library === undefined || !line.includes(library)) ?? lines[0]
 }
-
-/** The folder of the compiled library, or of its sources, whatever it is called. */
-const ownFolder = new RegExp(
-  new URL('..', import.meta.url).pathname.replace(/[.*+?^${}()|[\]\\]/g, '\\$&') +
-    '(array|memory|backends|autodiff|operations|layers|network|training|data|io)/',
-)

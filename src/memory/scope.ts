@@ -4,14 +4,11 @@ import { MemoryError } from '../errors.js'
 
 // Scopes free. Every array made while a scope is open belongs to the innermost one and is freed when it ends, unless the
 // scope's function returns it. Arrays made outside any scope belong to whoever holds them: if the collector finds one
-// unreachable its memory goes back too, but the collector cannot see the heap fill, so a loop wants a scope.
+// unreachable its memory goes back too, but the collector runs when it likes, never inside a loop, and cannot see the heap
+// fill: a loop wants a scope.
 
-class Scope {
-  readonly arrays: DlArray[] = []
-  constructor(public outer: Scope | undefined) {}
-}
-
-let innermost: Scope | undefined
+/** What the innermost open scope will free; undefined outside of scopes. */
+let innermost: Set<DlArray> | undefined
 
 const orphans = new FinalizationRegistry<Hold>((hold) => hold.release())
 
@@ -27,30 +24,26 @@ export function makeArray<F extends string>(
   return array
 }
 
+/** Gives an array to the innermost scope. */
 function own(array: DlArray): void {
-  if (innermost) innermost.arrays.push(array)
+  array.owner = innermost
+  if (innermost) innermost.add(array)
   else orphans.register(array, array.hold)
 }
 
-/** Takes an array out of every scope: it lives until it is disposed or unreachable. For parameters and solver state. */
+/** Takes an array out of the scope it is in: it lives until it is disposed or unreachable. For parameters and solver state. */
 export function keep<A extends DlArray>(array: A): A {
-  for (let scope = innermost; scope; scope = scope.outer) {
-    const position = scope.arrays.lastIndexOf(array)
-    if (position >= 0) {
-      scope.arrays.splice(position, 1)
-      orphans.register(array, array.hold)
-      break
-    }
+  if (array.owner) {
+    array.owner.delete(array)
+    array.owner = undefined
+    orphans.register(array, array.hold)
   }
   return array
 }
 
 /** Frees an array before its scope ends if the innermost scope owns it; one that belongs to somebody else stays. */
 export function freeEarly(array: DlArray): void {
-  const position = innermost?.arrays.lastIndexOf(array) ?? -1
-  if (position < 0) return
-  innermost!.arrays.splice(position, 1)
-  array.dispose()
+  if (innermost && array.owner === innermost) array.dispose()
 }
 
 /** What a scope's function may return: anything but a promise. */
@@ -58,7 +51,7 @@ export type NoPromise<T> =
   T extends PromiseLike<unknown> ? 'a scope frees its arrays when the function returns: await outside of it' : T
 
 /**
- * Runs `fn` and frees every array made in it, except those it returns (alone or inside plain objects, arrays and maps).
+ * Runs `fn` and frees every array made in it, except those it returns (alone or inside plain objects, arrays, maps and sets).
  * Returned arrays go to the enclosing scope. The library opens scopes itself in `dlfeval`, `predict`, `forward` and
  * training; user arithmetic in a loop wants one.
  *
@@ -70,17 +63,20 @@ export function scope<T>(fn: () => T & NoPromise<T>): T {
 
 /** {@link scope} for callers whose own types have excluded promises. */
 export function scoped<T>(fn: () => T): T {
-  const opened = new Scope(innermost)
-  const result = within(opened, 'scope', fn)
-  close(opened, arraysIn(result))
+  const made = new Set<DlArray>()
+  const result = within(made, 'scope', fn)
+  const escaping = arraysIn(result)
+  for (const array of made) {
+    if (escaping.has(array)) own(array)
+    else array.dispose()
+  }
   return result
 }
 
-/** Runs `fn` with a scope open; when it throws or returns a promise, everything made in it is freed. */
-function within<T>(opened: Scope, call: string, fn: () => T): T {
+/** Runs `fn` with arrays going to `made`; when it throws or returns a promise, they are freed. */
+function within<T>(made: Set<DlArray>, call: string, fn: () => T): T {
   const before = innermost
-  const made = opened.arrays.length
-  innermost = opened
+  innermost = made
   try {
     const result = fn()
     if (isPromise(result)) {
@@ -96,23 +92,16 @@ function within<T>(opened: Scope, call: string, fn: () => T): T {
     }
     return result
   } catch (error) {
-    for (const array of opened.arrays.splice(made)) array.dispose()
+    for (const array of made) array.dispose()
     throw error
   } finally {
     innermost = before
   }
 }
 
-function close(scope: Scope, escaping: Set<DlArray>): void {
-  for (const array of scope.arrays.splice(0)) {
-    if (escaping.has(array)) own(array)
-    else array.dispose()
-  }
-}
-
 /** A scope that lasts until it is closed, for work with `await` in it. Made by {@link openScope}. */
 export class OpenScope {
-  readonly #scope = new Scope(undefined)
+  readonly #arrays = new Set<DlArray>()
   #isClosed = false
 
   /**
@@ -127,14 +116,19 @@ export class OpenScope {
         got: 'one that was closed',
         remedy: 'Open another with openScope().',
       })
-    this.#scope.outer = innermost
-    return within<T>(this.#scope, 'run', fn)
+    const made = new Set<DlArray>()
+    const result = within<T>(made, 'run', fn)
+    for (const array of made) {
+      array.owner = this.#arrays
+      this.#arrays.add(array)
+    }
+    return result
   }
 
   /** Frees every array made in `run`, except those that were kept. A second time does nothing. */
   close(): void {
     this.#isClosed = true
-    close(this.#scope, new Set())
+    for (const array of this.#arrays) array.dispose()
   }
 
   declare [Symbol.dispose]: () => void

@@ -11,6 +11,7 @@ import { cat } from '../../src/operations/concatenation.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { instancenorm } from '../../src/operations/instancenorm.js'
 import { mean } from '../../src/operations/mean.js'
+import { transpose } from '../../src/operations/permute.js'
 import { stripdims } from '../../src/operations/relabel.js'
 import { relu } from '../../src/operations/relu.js'
 import { index, repmat } from '../../src/operations/subscripts.js'
@@ -98,6 +99,15 @@ describe('a full heap', () => {
       expect(dlarray(new Float32Array(5 * MEGABYTE), [5 * MEGABYTE, 1]).numel).toBe(5 * MEGABYTE)
     })
     expect(memory().backends.wasm!.storages).toBe(0)
+  })
+
+  it('is told of in both classes, however much is asked for', () => {
+    scope(() => {
+      for (const type of ['single', 'double'] as const) {
+        const X = dlarray(new Float32Array(200_000), [200_000, 1], { type })
+        expect(() => plus(X, transpose(X))).toThrow(MemoryError)
+      }
+    })
   })
 
   it('inside dlfeval leaves the arrays that were there, and no trace open', () => {

@@ -1,4 +1,5 @@
 import { type Elements, type ElementType, Storage } from '../../array/storage.js'
+import { MemoryError } from '../../errors.js'
 import type { Backend } from '../backend.js'
 
 let bytesInUse = 0
@@ -31,14 +32,27 @@ class ReferenceStorage extends Storage {
   }
 }
 
+function elementsOf(length: number, elementType: ElementType): Elements {
+  try {
+    return elementType === 'float64' ? new Float64Array(length) : new Float32Array(length)
+  } catch (error) {
+    const problem = {
+      call: 'allocate',
+      expects: `room for ${length} elements (${elementType})`,
+      got: error instanceof Error ? error.message : String(error),
+      remedy: 'Use smaller arrays, or run your own arithmetic inside scope(...) so that intermediate arrays go.',
+    }
+    throw new MemoryError(problem, { cause: error })
+  }
+}
+
 /**
  * The reference backend: plain TypeScript loops in float64 arithmetic, rounded to float32 on storing for `single`. Slow and
  * obviously right: the oracle of every other backend and the home of `double` arrays.
  */
 export const referenceBackend: Backend = {
   name: 'reference',
-  allocate: (length, elementType) =>
-    new ReferenceStorage(elementType === 'float64' ? new Float64Array(length) : new Float32Array(length)),
+  allocate: (length, elementType) => new ReferenceStorage(elementsOf(length, elementType)),
   info: () => ({
     name: 'reference',
     threads: 1,
