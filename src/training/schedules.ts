@@ -1,4 +1,5 @@
 import { OptionError, TrainingError } from '../errors.js'
+import { cosineOfShare, integerPower } from './exact-functions.js'
 import type {
   LearnRateSchedule,
   LearnRateScheduleObject,
@@ -138,7 +139,7 @@ export function piecewiseLearnRate(settings: PiecewiseSettings = {}) {
     { dropFactor: nonnegative(0.1), period: steps(10) },
     Number.POSITIVE_INFINITY,
     settings,
-    (step, { dropFactor, period }) => dropFactor ** Math.floor(step / period),
+    (step, { dropFactor, period }) => integerPower(dropFactor, Math.floor(step / period)),
   )
 }
 
@@ -257,11 +258,12 @@ export function cyclicalLearnRate(settings: CyclicalSettings = {}) {
 }
 
 function polynomial(share: number, power: number): number {
-  return Math.max(0, 1 - share) ** power
+  const left = Math.max(0, 1 - share)
+  return Number.isInteger(power) ? integerPower(left, power) : left ** power
 }
 
 function cosine(share: number): number {
-  return (1 + Math.cos(Math.PI * Math.min(1, share))) / 2
+  return (1 + cosineOfShare(Math.min(1, share))) / 2
 }
 
 type RateFunction = (initialLearnRate: number, position: SchedulePosition) => number
@@ -368,7 +370,7 @@ function partOf(one: LearnRateSchedule, options: Options): Part {
       return {
         ...endless,
         rate: (initial, { epoch }) =>
-          initial * options.learnRateDropFactor ** Math.floor((epoch - 1) / options.learnRateDropPeriod),
+          initial * integerPower(options.learnRateDropFactor, Math.floor((epoch - 1) / options.learnRateDropPeriod)),
       }
     case 'warmup':
       return partOf(warmupLearnRate(), options)

@@ -4,6 +4,7 @@ import { wasmBackend } from '../backends/current.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import { makeArray } from '../memory/scope.js'
 import { allocate } from '../operations/operation.js'
+import { integerPower } from './exact-functions.js'
 
 // One step of one parameter, in place: the gradient made ready (L2, then clipping) and the solver's rule, in one pass over
 // the memory. The parameter's memory must be the caller's own. The formulas stand in kernels/solver.ts as well; here they
@@ -154,8 +155,8 @@ function launchUpdate(
           gradientGain: 1 - gradientDecay,
           squaredDecay,
           squaredGain: 1 - squaredDecay,
-          gradientCorrection: 1 / (1 - gradientDecay ** iteration),
-          squaredCorrection: 1 / (1 - squaredDecay ** iteration),
+          gradientCorrection: 1 / (1 - integerPower(gradientDecay, iteration)),
+          squaredCorrection: 1 / (1 - integerPower(squaredDecay, iteration)),
           epsilon,
         },
         work,
@@ -193,8 +194,8 @@ function updateElements(
       break
     case 'adam': {
       const { gradientDecay: b1, squaredDecay: b2, epsilon, iteration } = step
-      const correction1 = 1 - b1 ** iteration
-      const correction2 = 1 - b2 ** iteration
+      const correction1 = 1 - integerPower(b1, iteration)
+      const correction2 = 1 - integerPower(b2, iteration)
       for (let i = 0; i < w.length; i++) {
         const g = ready(i)
         const m = b1 * first[i]! + (1 - b1) * g

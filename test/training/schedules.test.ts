@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatShortG } from '../../src/array/number-display.js'
 import { OptionError, TrainingError } from '../../src/errors.js'
+import { cosineOfShare, integerPower } from '../../src/training/exact-functions.js'
 import {
   cosineLearnRate,
   cyclicalLearnRate,
@@ -169,5 +170,22 @@ describe('functions and lists', () => {
       piecewiseLearnRate({ frequencyUnit: 'iteration', period: 1 }),
     ]
     expectRates(rates(iterations, [3, 4], { iterationsPerEpoch: 'unknown' }), [1, 0.1])
+  })
+})
+
+describe('functions without the host', () => {
+  it('powers', () => {
+    for (const base of [0, 0.1, 0.9, 0.999, 1])
+      for (const exponent of [0, 1, 2, 7, 100, 12345])
+        expect(Math.abs(integerPower(base, exponent) - base ** exponent)).toBeLessThan(
+          1e-12 * base ** exponent + 1e-300,
+        )
+  })
+  it('half a cosine', () => {
+    for (let i = 0; i <= 1000; i++) {
+      const share = i / 1000
+      expect(Math.abs(cosineOfShare(share) - Math.cos(Math.PI * share))).toBeLessThan(1e-15)
+    }
+    expect([cosineOfShare(0), cosineOfShare(0.5), cosineOfShare(1)]).toEqual([1, 0, -1])
   })
 })

@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest'
+import { setThreads, startedBackends, wasmBackend } from '../../src/backends/current.js'
+import { convolution2dLayer } from '../../src/layers/convolution.js'
+import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
+import { imageInputLayer } from '../../src/layers/image-input.js'
+import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
+import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
+import { reluLayer } from '../../src/layers/relu.js'
+import { softmaxLayer } from '../../src/layers/softmax.js'
+import { RandomStream } from '../../src/operations/random.js'
+import { type OutputFcnInfo, trainingOptions } from '../../src/training/training-options.js'
+import { trainnet } from '../../src/training/trainnet.js'
+
+const ITERATIONS = 10_000
+/** Until then buffers of all sizes have been made, those of the last, smaller mini-batch too. */
+const WARM = 100
+
+it(`memory stays flat over ${ITERATIONS} iterations with shuffling, metrics, clipping and validation`, async () => {
+  setThreads(1)
+  const stream = new RandomStream(1)
+  const count = 10
+  const X = { values: Float32Array.from({ length: 64 * count }, () => stream.normal()), size: [8, 8, 1, count] }
+  const T = Array.from({ length: count }, (_, i) => ['a', 'b'][i % 2]!)
+  const layers = [
+    imageInputLayer([8, 8, 1]),
+    convolution2dLayer(3, 3),
+    instanceNormalizationLayer(),
+    reluLayer(),
+    maxPooling2dLayer(2, { stride: 2 }),
+    fullyConnectedLayer(2),
+    softmaxLayer(),
+  ]
+  const seen = new Map<number, { storages: number[]; bytes: number[]; fresh: number }>()
+  const outputFcn = ({ state, iteration }: OutputFcnInfo) => {
+    if (state !== 'iteration' || (iteration !== WARM && iteration !== ITERATIONS - 1)) return
+    const memory = startedBackends().map((backend) => backend.memory())
+    seen.set(iteration, {
+      storages: memory.map(({ storages }) => storages),
+      bytes: memory.map(({ bytesInUse }) => bytesInUse),
+      fresh: wasmBackend().bytesFresh,
+    })
+  }
+  const options = trainingOptions('adam', {
+    maxEpochs: ITERATIONS / 4,
+    miniBatchSize: 3,
+    shuffle: 'every-epoch',
+    metrics: 'accuracy',
+    gradientThreshold: 1,
+    validationData: [X, T],
+    validationFrequency: 50,
+    verbose: false,
+    seed: 1,
+    outputFcn,
+  })
+  const { info } = await trainnet(X, T, layers, 'crossentropy', options)
+  expect(info.trainingHistory.iteration.length).toBe(ITERATIONS)
+  expect(seen.get(ITERATIONS - 1)).toEqual(seen.get(WARM))
+  expect(info.trainingHistory.loss.at(-1)).toBeLessThan(0.1)
+}, 300_000)
