@@ -38,6 +38,8 @@ const digits = '0123456789'
 async function main(given: Arguments): Promise<void> {
   if (given.threads !== undefined) setThreads(given.threads)
   const began = performance.now()
+  // First, so that a folder that cannot be made is found out before a minute of training.
+  await mkdir(given.out, { recursive: true })
   const train = await readDigits('train', given.limit)
   const test = await readDigits('t10k', given.limit)
   console.log(`${count(train)} training and ${count(test)} test images, ${seconds(began)}`)
@@ -47,7 +49,8 @@ async function main(given: Arguments): Promise<void> {
   console.log(`\n${layers}\n`)
 
   const stop = new AbortController()
-  process.once('SIGINT', () => stop.abort())
+  const interrupt = () => stop.abort()
+  process.once('SIGINT', interrupt)
   const iterationsPerEpoch = Math.ceil(train.labels.length / given.batch)
   const options = trainingOptions('sgdm', {
     initialLearnRate: given.rate,
@@ -66,7 +69,7 @@ async function main(given: Arguments): Promise<void> {
   const trainingBegan = performance.now()
   const { net, info } = await trainnet(train.images, train.labels, layers, 'crossentropy', options)
   const trainingTime = seconds(trainingBegan)
-  process.removeAllListeners('SIGINT')
+  process.off('SIGINT', interrupt)
 
   const scores = await minibatchpredict(net, test.images)
   const predicted = scores2label(scores, [...digits])
@@ -76,7 +79,6 @@ async function main(given: Arguments): Promise<void> {
   console.log(displayConfusion(confusion))
   console.log(`\n${pictures(test, predicted)}\n`)
 
-  await mkdir(given.out, { recursive: true })
   const networkFile = join(given.out, 'network.safetensors')
   const reportFile = join(given.out, 'report.html')
   await saveNetwork(net, networkFile)
@@ -177,7 +179,8 @@ const command = new Command('digits')
     try {
       await main(given)
     } catch (error) {
-      if (!(error instanceof DlnetError)) throw error
+      const isExpected = error instanceof DlnetError || (error instanceof Error && 'syscall' in error)
+      if (!isExpected) throw error
       console.error(error.message)
       process.exitCode = 1
     }

