@@ -57,9 +57,10 @@ export class TrainingRun {
   /** Trains. Errors after the first iteration are a {@link TrainingInterruptedError} that holds what was reached. */
   async run(checkpoint: (Checkpoint & { readonly file: string }) | undefined): Promise<TrainingInfo> {
     const { solver } = this.#settings
-    if (checkpoint) this.#restore(checkpoint)
-    const before = this.#iteration
+    let before = 0
     try {
+      if (checkpoint) this.#restore(checkpoint)
+      before = this.#iteration
       await this.#start(before)
       const stopReason = await this.#epochs()
       return await this.#finish(stopReason)
@@ -102,7 +103,7 @@ export class TrainingRun {
 
   async #epochs(): Promise<StopReason> {
     const { options, source, random } = this.#settings
-    if (this.#tell('start', this.#standing(this.#learnRate({ epoch: 1, iteration: 1 }))))
+    if (await this.#tell('start', this.#standing(this.#learnRate({ epoch: 1, iteration: 1 }))))
       return 'Stopped by output function'
     while (this.#epoch < options.maxEpochs || !this.#isEpochDone) {
       if (this.#isEpochDone) {
@@ -159,7 +160,7 @@ export class TrainingRun {
     const validated = isValidationDue ? await this.#validate() : undefined
     const standing = { ...this.#standing(learnRate), training, validation: validated }
     this.#last = standing
-    const isToldToStop = this.#tell('iteration', standing)
+    const isToldToStop = await this.#tell('iteration', standing)
     const isPatienceOver = validated !== undefined && this.#best.failures >= options.validationPatience
     const isStopping = isLast || isToldToStop || isPatienceOver || options.signal?.aborted === true
     this.#monitor!.row(standing, isStopping)
@@ -199,7 +200,7 @@ export class TrainingRun {
       if (!result) stopReason = 'Stopped by signal'
     }
     if (this.#last) this.#monitor!.row(this.#last, true)
-    this.#tell('done', this.#last ?? this.#standing(this.#learnRate({ epoch: 1, iteration: 1 })))
+    await this.#tell('done', this.#last ?? this.#standing(this.#learnRate({ epoch: 1, iteration: 1 })))
     this.#best.apply()
     const info = new TrainingInfo(this.#histories, this.#best.keptIteration ?? this.#iteration, stopReason)
     await this.#monitor!.close(stopReason)
@@ -241,8 +242,8 @@ export class TrainingRun {
     return { iteration: this.#iteration, epoch: this.#epoch, learnRate, timeElapsed: this.#timeElapsed() }
   }
 
-  /** Calls the output functions; true when one of them wants to stop. */
-  #tell(state: OutputFcnInfo['state'], { training, validation, ...where }: Standing): boolean {
+  /** Calls the output functions, and waits for those that give promises; true when one of them wants to stop. */
+  async #tell(state: OutputFcnInfo['state'], { training, validation, ...where }: Standing): Promise<boolean> {
     const { outputFcn } = this.#settings.options
     if (outputFcn.length === 0) return false
     const info: OutputFcnInfo = {
@@ -253,7 +254,8 @@ export class TrainingRun {
       trainingMetrics: training?.metrics ?? {},
       validationMetrics: validation?.metrics ?? {},
     }
-    return outputFcn.map((told) => told(info)).some((answer) => answer === true)
+    const answers = await Promise.all(outputFcn.map((told) => told(info)))
+    return answers.includes(true)
   }
 
   // --- Checkpoints --------------------------------------------------------------------------------------------------------

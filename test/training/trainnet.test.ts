@@ -366,6 +366,8 @@ describe('what a run shows', () => {
     expect(info.stopReason).toBe('Stopped by output function')
     expect(info.trainingHistory.iteration).toEqual([1, 2, 3, 4])
     expect(info.outputNetworkIteration).toBe(4)
+    const later = await train({ outputFcn: async ({ iteration }) => iteration === 2 })
+    expect(later.info.trainingHistory.iteration).toEqual([1, 2])
     const none = await train({ outputFcn: ({ state }) => state === 'start' })
     expect(none.info.trainingHistory.iteration).toEqual([])
   })
