@@ -1,4 +1,4 @@
-import { DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
+import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
 import {
   type Canonical,
   canonical,
@@ -15,6 +15,7 @@ import { DimensionError, OptionError } from '../errors.js'
 import { makeArray, scoped } from '../memory/scope.js'
 import { cast } from './cast.js'
 import { allocate } from './operation.js'
+import { permuteOperation } from './permute.js'
 import { label, relabelOperation, stripdims } from './relabel.js'
 
 /** Flat elements that an array can be made of. */
@@ -86,8 +87,9 @@ export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray
   if (isdlarray(data)) return fromArray(data, size, format, options)
   const isFlat = ArrayBuffer.isView(data) || size !== undefined
   if (!isFlat && options.order !== undefined) throw orderIgnored('nested lists, which are read by index')
-  const made = isFlat ? fromFlat(data as FlatData, size, options.order) : fromNested(data as Nested)
+  const made = isFlat ? fromFlat(data as FlatData, size) : fromNested(data as Nested)
   const type = options.type ?? 'single'
+  if (options.order === 'row') return fromRowMajor(made.elements, made.size, format, type)
   return format ? labelled(made.elements, made.size, format, type) : build(made.elements, made.size, '', type)
 }
 
@@ -144,9 +146,14 @@ function fromArray(
     if (format === undefined) return X
     const plain = stripdims(X)
     if (format === '') return plain
-    const column = columnFor(plain.size, format)
-    return label(column ? relabelOperation.run({ X: plain }, { size: column, dims: '' }) : plain, format, 'dlarray')
+    return withFormat(plain, format)
   })
+}
+
+/** An unformatted array with labels. */
+function withFormat(X: DlArray, format: string): DlArray {
+  const column = columnFor(X.size, format)
+  return label(column ? relabelOperation.run({ X }, { size: column, dims: '' }) : X, format, 'dlarray')
 }
 
 /** With one label a vector becomes a column, whichever way it lies. */
@@ -154,7 +161,7 @@ function columnFor(size: readonly number[], format: string): number[] | undefine
   return format.length === 1 && size.length === 2 && size[0] === 1 && size[1] !== 1 ? [size[1]!, 1] : undefined
 }
 
-function fromFlat(data: FlatData, size: readonly number[] | undefined, order: 'column' | 'row' = 'column') {
+function fromFlat(data: FlatData, size: readonly number[] | undefined) {
   if (!ArrayBuffer.isView(data) && !Array.isArray(data)) throw notData(data)
   const isNumber = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
   if (Array.isArray(data) && !data.every(isNumber)) throw notData(data.find((value) => !isNumber(value)))
@@ -171,24 +178,22 @@ function fromFlat(data: FlatData, size: readonly number[] | undefined, order: 'c
       got: `${data.length}`,
       remedy: 'Give as many elements as the product of the size.',
     })
-  return { elements: order === 'row' ? fromRowMajor(data, extents) : data, size: extents }
+  return { elements: data, size: extents }
 }
 
-function fromRowMajor(data: FlatData, size: readonly number[]): Elements {
-  const column = new Float64Array(data.length)
-  const step = strides(size)
-  const index = size.map(() => 0)
-  let to = 0
-  for (let from = 0; from < data.length; from++) {
-    column[to] = data[from]!
-    for (let d = size.length - 1; d >= 0; d--) {
-      to += step[d]!
-      if (++index[d]! < size[d]!) break
-      to -= step[d]! * size[d]!
-      index[d] = 0
-    }
-  }
-  return column
+/** Elements with the last index fastest: a column-major array of the reversed size, its dimensions turned round. */
+function fromRowMajor(
+  data: FlatData,
+  size: readonly number[],
+  format: string | undefined,
+  type: UnderlyingType,
+): DlArray {
+  return scoped(() => {
+    const turned = build(data, [...size].reverse(), '', type)
+    const order = size.length > 1 ? size.map((_, d) => size.length - 1 - d) : [0, 1]
+    const X = permuteOperation.run({ X: turned }, { order })
+    return format ? withFormat(X, format) : X
+  })
 }
 
 function fromNested(data: Nested): { elements: Elements; size: number[] } {
@@ -282,5 +287,3 @@ export function extractdata(X: DlArray): Float32Array | Float64Array {
 export function underlyingType(X: DlArray): UnderlyingType {
   return X.underlyingType
 }
-
-export { DlArray }

@@ -75,6 +75,22 @@ describe('from flat elements and a size', () => {
     ])
   })
 
+  it.each([
+    [[6], 'C', 'CU', [6, 1]],
+    [[1, 6], 'C', 'CU', [6, 1]],
+    [[1, 1, 6], '', '', [1, 1, 6]],
+    [[6, 1, 1], 'SSC', 'SSC', [6, 1, 1]],
+    [[2, 1, 3, 1], 'BTSS', 'SSBT', [3, 1, 2, 1]],
+    [[0, 3], 'CB', 'CB', [0, 3]],
+  ])('reads %j as %s row by row', (size, format: string, expectedDims, expectedSize) => {
+    const { values } = counted(...size)
+    const X = dlarray(values, size, format, { order: 'row', type: 'double' })
+    expect(X.dims).toBe(expectedDims)
+    expect(X.size).toEqual(expectedSize)
+    // With at most two extents that are not 1, in this order or the reverse, rows are easily counted.
+    expect(Array.from(X.values())).toEqual(size.length === 4 ? [1, 2, 3, 4, 5, 6] : Array.from(values))
+  })
+
   it('takes rows of an image in the usual memory order', () => {
     const { values } = counted(2, 3, 4)
     const X = dlarray(values, [2, 3, 4], 'SSC', { order: 'row' }).toNested() as number[][][]
