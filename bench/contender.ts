@@ -6,7 +6,6 @@ import { type Peer, type PeerModule, type Prepared, Unsupported } from './peer.j
 import { type Failure, type Ready, type Refusal, type Request, sketch, type Times } from './protocol.js'
 
 const WARM_UP_CALLS = 3
-const WARM_UP_MILLISECONDS = 300
 const WARM_UP_LONGEST = 2000
 
 /** Those that run in Node. */
@@ -32,13 +31,13 @@ async function timed(work: () => unknown): Promise<number> {
 }
 
 /** Calls until compilers and caches have settled; gives the shortest time. */
-async function warmUp(work: () => unknown): Promise<number> {
+async function warmUp(work: () => unknown, milliseconds: number): Promise<number> {
   const start = performance.now()
   let shortest = Number.POSITIVE_INFINITY
   for (let calls = 0; ; calls++) {
     const spent = performance.now() - start
     if (calls > 0 && spent > WARM_UP_LONGEST) break
-    if (calls >= WARM_UP_CALLS && spent > WARM_UP_MILLISECONDS) break
+    if (calls >= WARM_UP_CALLS && spent > milliseconds) break
     shortest = Math.min(shortest, await timed(work))
   }
   return shortest
@@ -64,8 +63,8 @@ async function answer(request: Request): Promise<Ready | Times | Refusal | Failu
       Object.entries(await prepared.outputs()).map(([output, values]) => [output, sketch(values)]),
     )
     const { run, runReusing } = prepared
-    const milliseconds = await warmUp(run)
-    if (runReusing) await warmUp(runReusing)
+    const milliseconds = await warmUp(run, request.warmUp)
+    if (runReusing) await warmUp(runReusing, request.warmUp)
     return { outputs, milliseconds, reuses: runReusing !== undefined }
   }
   if (!prepared) throw new Error('nothing is prepared')

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { compile, compiledFile } from './compilation.js'
 import { Contender, type ContenderName, contenderNames } from './contender-process.js'
 import { measureRow, type Results } from './measure.js'
@@ -24,8 +24,7 @@ function threadCounts(text: string): number[] {
 function chosenRows(text: string): Row[] {
   return list(text).flatMap((part) => {
     const found = rows.filter(({ name }) => name.startsWith(part))
-    if (found.length === 0)
-      throw new InvalidArgumentError(`No row begins with '${part}'. Rows: ${rows.map(({ name }) => name).join(', ')}.`)
+    if (found.length === 0) throw new InvalidArgumentError(`No row begins with '${part}'; --help lists them.`)
     return found
   })
 }
@@ -38,6 +37,10 @@ function chosenContenders(text: string): ContenderName[] {
   })
 }
 
+function chosen<T>(flags: string, description: string, parse: (text: string) => T, value: T, shown: string): Option {
+  return new Option(flags, description).default(value, shown).argParser(parse)
+}
+
 interface Options {
   rows: Row[]
   threads: number[]
@@ -47,19 +50,23 @@ interface Options {
   profile: boolean
 }
 
+const available = availableParallelism() > 1 ? [1, 2] : [1]
 const program = new Command('npm run bench --')
   .description(
     'Times dlnet beside other libraries: same work, same inputs, results compared first, turns taken in rounds.',
   )
-  .option('--rows <names>', 'rows whose names begin so, separated by commas', chosenRows, [...rows])
-  .option('--threads <counts>', 'numbers of threads, separated by commas', threadCounts, [
-    ...new Set([1, Math.min(2, availableParallelism())]),
-  ])
-  .option('--with <names>', 'contenders, separated by commas', chosenContenders, [...contenderNames])
+  .addOption(chosen('--rows <names>', 'rows whose names begin so, separated by commas', chosenRows, [...rows], 'all'))
+  .addOption(
+    chosen('--threads <counts>', 'numbers of threads, separated by commas', threadCounts, available, available.join()),
+  )
+  .addOption(chosen('--with <names>', 'contenders, separated by commas', chosenContenders, [...contenderNames], 'all'))
   .option('--quick', 'few short rounds: to see that all works, not to quote', false)
   .option('--json <file>', 'also write every figure to this file')
   .option('--profile', "instead print where dlnet's own time goes, kernel by kernel", false)
-  .addHelpText('after', () => `\nRows:\n${rows.map(({ name, size }) => `  ${name.padEnd(36)} ${size}`).join('\n')}`)
+  .addHelpText('after', () => {
+    const described = rows.map(({ name, size }) => `  ${name.padEnd(36)} ${size}`)
+    return `\nContenders: ${contenderNames.join(', ')}\n\nRows:\n${described.join('\n')}`
+  })
   .parse()
 const options = program.opts<Options>()
 const say = (line: string) => process.stderr.write(`${line}\n`)
@@ -74,7 +81,7 @@ if (options.profile) {
   process.exit(ended.every(({ status }) => status === 0) ? 0 : 1)
 }
 
-const effort = options.quick ? { rounds: 3, turn: 20 } : { rounds: 9, turn: 100 }
+const effort = options.quick ? { warmUp: 200, rounds: 3, turn: 20 } : { warmUp: 1000, rounds: 9, turn: 100 }
 const machine = { processor: cpus()[0]?.model ?? 'unknown', processors: availableParallelism(), node: process.version }
 const [load] = loadavg()
 if (load! > 0.5 * machine.processors)
@@ -105,7 +112,8 @@ for (const threads of options.threads) {
   }
   try {
     for (const row of options.rows) {
-      const results = { ...absent, ...(await measureRow(row, await startMissing(), effort)) }
+      const contenders = await startMissing()
+      const results = { ...absent, ...(await measureRow(row, contenders, effort)) }
       lines.push({ row, threads, results })
       const own = results.dlnet
       say(

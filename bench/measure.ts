@@ -5,6 +5,8 @@ import type { Row } from './rows/row.js'
 export interface Effort {
   /** Times that every contender has its turn. */
   readonly rounds: number
+  /** Milliseconds of calls before the first that counts: compilers of JavaScript need about a second. */
+  readonly warmUp: number
   /** Shortest turn in milliseconds: fast work is called several times in it. */
   readonly turn: number
 }
@@ -47,7 +49,7 @@ export async function measureRow(row: Row, contenders: readonly Contender[], eff
   let own: Readonly<Record<string, Sketch>> | undefined
   const differences = new Map<Contender, number>()
   for (const contender of contenders) {
-    const answer = await contender.ask({ ask: 'prepare', task: row.task })
+    const answer = await contender.ask({ ask: 'prepare', task: row.task, warmUp: effort.warmUp })
     if ('unsupported' in answer) results[contender.name] = { outcome: 'unsupported', because: answer.unsupported }
     else if ('failure' in answer) results[contender.name] = { outcome: 'failed', because: answer.failure }
     else {

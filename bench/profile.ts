@@ -8,7 +8,7 @@ import { rows } from './rows/all.js'
 import type { Row } from './rows/row.js'
 import { aligned } from './table.js'
 
-const WARM_UP_MILLISECONDS = 500
+const WARM_UP_MILLISECONDS = 1000
 
 /**
  * Time of every kernel by the name it is launched by, what is left outside of kernels, and which functions spend that.

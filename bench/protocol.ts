@@ -4,7 +4,8 @@ import type { Task } from './task.js'
 // A contender first says hello (or why it cannot start) unasked.
 
 export type Request =
-  | { readonly ask: 'prepare'; readonly task: Task }
+  /** `warmUp`: milliseconds of calls before the first that counts. */
+  | { readonly ask: 'prepare'; readonly task: Task; readonly warmUp: number }
   /** So many timed calls after one that is not. */
   | { readonly ask: 'time'; readonly calls: number; readonly reusing: boolean }
   | { readonly ask: 'release' }

@@ -17,7 +17,7 @@ LEARN_RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 TRAINING_STEPS = 4
 CLASSES = 10
 SKETCH_LENGTH = 2000
-WARM_UP_CALLS, WARM_UP_SECONDS, WARM_UP_LONGEST = 3, 0.3, 2.0
+WARM_UP_CALLS, WARM_UP_LONGEST = 3, 2.0
 
 
 class Unsupported(Exception):
@@ -183,11 +183,11 @@ def timed(work):
     return (time.perf_counter() - begin) * 1e3
 
 
-def warm_up(work):
+def warm_up(work, seconds):
     begin, shortest, calls = time.perf_counter(), math.inf, 0
     while True:
         spent = time.perf_counter() - begin
-        if (calls > 0 and spent > WARM_UP_LONGEST) or (calls >= WARM_UP_CALLS and spent > WARM_UP_SECONDS):
+        if (calls > 0 and spent > WARM_UP_LONGEST) or (calls >= WARM_UP_CALLS and spent > seconds):
             return shortest
         shortest = min(shortest, timed(work))
         calls += 1
@@ -208,9 +208,10 @@ def main():
                 task = request['task']
                 prepared = PREPARE[task['kind']](task)
                 outputs = {name: sketch(tensor) for name, tensor in prepared.outputs().items()}
-                milliseconds = warm_up(prepared.run)
+                seconds = request['warmUp'] / 1e3
+                milliseconds = warm_up(prepared.run, seconds)
                 if prepared.reusing:
-                    warm_up(prepared.reusing)
+                    warm_up(prepared.reusing, seconds)
                 say({'outputs': outputs, 'milliseconds': milliseconds, 'reuses': prepared.reusing is not None})
             else:
                 work = (request['reusing'] and prepared.reusing) or prepared.run
