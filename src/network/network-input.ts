@@ -69,7 +69,7 @@ export function plainLayout(layer: Layer, info: ArrayInfo | undefined): string {
 }
 
 /** The size of `count` elements without one: as many observations (time steps of one, where there is time) as they make. */
-function flatSize(count: number, layer: Layer, info: ArrayInfo | undefined): number[] {
+export function flatSize(count: number, layer: Layer, info: ArrayInfo | undefined): number[] {
   const layout = plainLayout(layer, info)
   if (!info || layout === '') throw new RangeError('no size is known')
   const open = layout.includes('T') ? 'T' : 'B'

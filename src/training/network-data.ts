@@ -2,11 +2,12 @@
 
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { ArrayDatastore, CombinedDatastore, datastoreSource, isBatchStream, streamSource } from '../data/datastore.js'
-import type { BatchSource, BatchStream, PredictorData, TargetData } from '../data/minibatch.js'
+import type { BatchSource, BatchStream, PredictorData, SizedValues, TargetData } from '../data/minibatch.js'
 import { inMemorySource, type SourceOptions } from '../data/source.js'
 import { DimensionError, OptionError } from '../errors.js'
-import { inputInfo, isInputLayer, type Layer } from '../layers/layer.js'
-import { plainLayout } from '../network/network-input.js'
+import { inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
+import { flatSize, plainLayout } from '../network/network-input.js'
+import type { FlatData } from '../operations/dlarray.js'
 
 /** What data formats are found out from. */
 export interface NetworkInputs {
@@ -19,8 +20,11 @@ export interface NetworkDataOptions extends Omit<SourceOptions, 'inputFormat' | 
   readonly targetDataFormats?: string | readonly string[]
 }
 
+/** Flat column-major elements whose size follows from the input layer. */
+export type FlatArray = Exclude<FlatData, readonly number[]>
+
 /** Predictors, or predictors with their targets. */
-export type NetworkData = PredictorData | ArrayDatastore | CombinedDatastore | BatchStream
+export type NetworkData = PredictorData | FlatArray | ArrayDatastore | CombinedDatastore | BatchStream
 
 /**
  * The labels of data in memory, for each input of a network: `inputDataFormats`, or those that its input layer stands for
@@ -42,11 +46,34 @@ export function inputFormats(
       remedy: 'Give one format for each input of the network.',
     })
   }
+  // A layer that leaves the layout open has ''.
+  return inputLayers(net).map((layer) => (layer && plainLayout(layer, inputInfo(layer))) || undefined)
+}
+
+/** The input layer of each input, where there is one. */
+function inputLayers(net: NetworkInputs): (Layer | undefined)[] {
   const layers = new Map(Array.from(net.layers, (layer) => [layer.name, layer]))
-  return names.map((name) => {
+  return net.inputNames.map((name) => {
     const layer = layers.get(name)
-    // A layer that leaves the layout open has ''.
-    return layer && isInputLayer(layer) ? plainLayout(layer, inputInfo(layer)) || undefined : undefined
+    return layer && isInputLayer(layer) ? layer : undefined
+  })
+}
+
+/** As many observations as the elements make for the network's input layer. */
+function withSize(net: NetworkInputs, values: FlatArray, call: string): SizedValues {
+  const [layer] = inputLayers(net)
+  try {
+    if (layer) return { values, size: flatSize(values.length, layer, inputInfo(layer)) }
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+  }
+  throw new DimensionError({
+    call,
+    expects: layer
+      ? `whole observations for ${layerLabel(layer)}`
+      : 'an input layer that tells the size of a flat array',
+    got: `${values.length} elements`,
+    remedy: 'Give the elements with their size: { values, size: [28, 28, 3, 1000] }.',
   })
 }
 
@@ -92,7 +119,8 @@ export function networkSource(
       got: 'one array',
       remedy: 'Combine datastores: combine(arrayDatastore(X1), arrayDatastore(X2), arrayDatastore(T)).',
     })
-  return inMemorySource(data, targets, { ...rest, inputFormat: formats[0], targetFormat: targetFormats[0] })
+  const predictors = ArrayBuffer.isView(data) ? withSize(net, data, call) : data
+  return inMemorySource(predictors, targets, { ...rest, inputFormat: formats[0], targetFormat: targetFormats[0] })
 }
 
 /**

@@ -3,6 +3,7 @@ import type { BatchStream, PredictorData, TargetData } from '../data/minibatch.j
 import { OptionError } from '../errors.js'
 import { readArguments } from '../layers/layer-arguments.js'
 import type { MetricArgument } from './metrics.js'
+import type { FlatArray } from './network-data.js'
 import { type OptionDefinition, optionDefinitions, read, type Solver, solvers } from './training-option-table.js'
 
 export type { Solver }
@@ -57,7 +58,7 @@ export interface OutputFcnInfo {
 export type OutputFcn = (info: OutputFcnInfo) => unknown
 
 /** Data for validation, with its targets. */
-export type ValidationData = readonly [X: PredictorData, T: TargetData] | BatchStream
+export type ValidationData = readonly [X: PredictorData | FlatArray, T: TargetData] | BatchStream
 
 interface CommonOptions {
   /** Learn rate at the start. Default 0.01 for sgdm, 0.001 for adam and rmsprop. */

@@ -39,6 +39,13 @@ describe('mini-batches for a network', () => {
       expect([batch.inputs[0]!.dims, batch.inputs[0]!.size]).toEqual(['CBT', [2, 1, 3]])
   })
 
+  it('are as many as a flat array has elements for', () => {
+    const net = netOf(imageInputLayer([2, 3, 1]))
+    expect(networkSource(net, new Uint8Array(24), undefined).numObservations).toBe(4)
+    expect(() => networkSource(net, new Uint8Array(25), undefined)).toThrow(/whole observations .* 25 elements/)
+    expect(() => networkSource(dlnetwork([reluLayer()]), new Uint8Array(25), undefined)).toThrow(DimensionError)
+  })
+
   it('hold the targets of a datastore, which must not stand beside it', () => {
     const net = netOf(featureInputLayer(1))
     const store = combine(arrayDatastore([[1], [2]]), arrayDatastore(['a', 'b']))
