@@ -1,4 +1,5 @@
 import type { DlArray } from '../array/dlarray.js'
+import { formatShortG } from '../array/number-display.js'
 import type { MiniBatch } from '../data/minibatch.js'
 import type { Problem } from '../errors.js'
 import { layerLabel } from '../layers/layer.js'
@@ -61,37 +62,53 @@ export function diagnose(
     const found = notFinite(target)
     if (found) return problem(`the data: target ${i + 1} has ${words(found, target)}`, checkData)
   }
-  const inLayer = firstLayer(net, batch, random)
+  const { inLayer, outputs } = lookThrough(net, batch, random)
   if (inLayer) return problem(inLayer)
   if ('gradient' in divergence.of)
     return problem(
       `the backward pass: the gradient with respect to ${divergence.of.gradient} of ${labelOf(net, divergence.of.layer)}`,
     )
-  return problem('the loss function: all outputs of the network are finite')
+  return problem(`the loss function, which was given finite values: ${outputs.join(', ')}`)
 }
 
-/** The first layer of the network with a parameter or an output that is not finite. */
-function firstLayer(net: DlNetwork, batch: MiniBatch, random: RandomStream): string | undefined {
+interface Findings {
+  /** The first layer of the network with a parameter or an output that is not finite. */
+  readonly inLayer: string | undefined
+  /** The layers that give the network's outputs, and how large these are. */
+  readonly outputs: readonly string[]
+}
+
+function lookThrough(net: DlNetwork, batch: MiniBatch, random: RandomStream): Findings {
   const parameters = net.parameterList()
-  let result: string | undefined
+  const outputNames = new Set(net.outputNames.map((name) => name.replace(/\/[^/]*$/, '')))
+  const outputs: string[] = []
+  let inLayer: string | undefined
   scope(() => {
     net.run([...batch.inputs], {
       training: true,
       // The draws of the pass that failed are over; others of the same stream's future do as well.
       random: RandomStream.fromState(random.state()),
-      observe(layer, outputs) {
-        if (result) return
+      observe(layer, results) {
+        if (inLayer) return
         for (const { parameter, value } of parameters.filter((one) => one.layer === layer)) {
           const found = notFinite(value)
-          if (found) result = `${labelOf(net, layer)}: its ${parameter} have ${words(found, value)}`
+          if (found) inLayer = `${labelOf(net, layer)}: its ${parameter} have ${words(found, value)}`
         }
-        for (const output of outputs) {
-          const found = notFinite(output)
-          if (found) result ??= `${labelOf(net, layer)}: its output has ${words(found, output)}`
+        for (const result of results) {
+          const found = notFinite(result)
+          if (found) inLayer ??= `${labelOf(net, layer)}: its output has ${words(found, result)}`
+          if (!found && outputNames.has(layer))
+            outputs.push(`those of ${labelOf(net, layer)}, of magnitude up to ${formatShortG(largest(result))}`)
         }
       },
     })
   })
+  return { inLayer, outputs }
+}
+
+function largest(array: DlArray): number {
+  let result = 0
+  for (const value of array.storage.view()) result = Math.max(result, Math.abs(value))
   return result
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import type { DlArray } from '../../src/array/dlarray.js'
 import { setThreads, startedBackends } from '../../src/backends/current.js'
 import { categorical } from '../../src/data/categorical.js'
 import type { MiniBatch } from '../../src/data/minibatch.js'
@@ -14,7 +15,7 @@ import { softmaxLayer } from '../../src/layers/softmax.js'
 import { dlnetwork } from '../../src/network/dlnetwork.js'
 import { plus, times } from '../../src/operations/arithmetic.js'
 import { crossentropy } from '../../src/operations/crossentropy.js'
-import { type DlArray, dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, rng } from '../../src/operations/random.js'
 import { sum } from '../../src/operations/sum.js'
 import { InputStatistics } from '../../src/training/input-statistics.js'
@@ -632,7 +633,9 @@ describe('training that cannot go on', () => {
     const loss = (Y: DlArray, targets: DlArray) =>
       times(crossentropy(Y, targets), ++calls > 5 ? Number.POSITIVE_INFINITY : 1)
     const error = await failure(trainnet(X, T, layers(), loss, sgdm()))
-    expect(error.message).toMatch(/but got Infinity at iteration 6 \(epoch 2, .*beginning in the loss function/)
+    expect(error.message).toMatch(
+      /but got Infinity at iteration 6 \(epoch 2, .*beginning in the loss function, .* those of layer 'softmax' \(.*\), of magnitude up to [\d.]+\. Lower/,
+    )
     expect(error).toBeInstanceOf(TrainingError)
     expect(error.info.trainingHistory.iteration).toEqual([1, 2, 3, 4, 5])
     expect(error.info.stopReason).toBe('Stopped by error')
@@ -653,6 +656,16 @@ describe('training that cannot go on', () => {
     ]
     const error = await failure(trainnet(X, T, list, 'crossentropy', sgdm()))
     expect(error.message).toMatch(/beginning in layer 'wide' .*its output has \d+ of 64 values that are not finite/)
+  })
+
+  it('a loss that overflows although the layers do not', async () => {
+    const { X } = points()
+    const far = { values: X.values.map((x) => 1e25 * x), size: X.size }
+    const list = [featureInputLayer(2), fullyConnectedLayer(2, { name: 'last' })]
+    const error = await failure(trainnet(X, far, list, 'mse', sgdm()))
+    expect(error.message).toMatch(
+      /the loss function, .* those of layer 'last' \(.*\), of magnitude up to [\d.]+\. Lower/,
+    )
   })
 
   it('a parameter that is NaN', async () => {
