@@ -21,7 +21,10 @@ type Sorted<F extends string> = `${Only<F, 'S'>}${Only<F, 'C'>}${Only<F, 'B'>}${
 
 type AtLeastTwo<F extends string> = F extends Label ? `${F}U` : F
 
-/** The format an array labelled `F` has: `Canonical<'TCB'>` is `'CBT'`, `Canonical<'C'>` is `'CU'`. */
+/**
+ * The format an array labelled `F` has: `Canonical<'TCB'>` is `'CBT'`, `Canonical<'C'>` is `'CU'`. Sizes are not known here: a
+ * U at the end that turns out to be a singleton is in the type and not in the array.
+ */
 export type Canonical<F extends string> = string extends F ? string : AtLeastTwo<Sorted<F>>
 
 type FirstUnknown<F extends string> = F extends `${infer Head}${infer Rest}`

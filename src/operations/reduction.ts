@@ -16,7 +16,9 @@ export function dimensionsOver(X: ArrayInfo, over: Over | undefined, call: strin
   if (over === 'all') return X.size.map((_, i) => i)
   if (typeof over === 'string') {
     checkFormatLetters(over, call)
-    const missing = [...over].filter((letter) => !X.dims.includes(letter))
+    // Singleton U dimensions at the end of a formatted array are not stored, but are there.
+    const there = X.dims === '' ? '' : `${X.dims}U`
+    const missing = [...over].filter((letter) => !there.includes(letter))
     if (missing.length > 0)
       throw new DimensionError({
         call,

@@ -160,6 +160,8 @@ describe('the editor marks', () => {
     // @ts-expect-error an unformatted array has no labels
     expect(() => sum(stripdims(X), 'C')).toThrow('the array has no labels')
     expect(sum(X, 'SC').size).toEqual([1, 1, 4])
+    // A singleton U that was dropped is still known to the compiler, and summed over at run time.
+    expect(sum(dlarray(x24, [4, 6, 1], 'CBU'), 'U').dims).toBe('CB')
   })
 
   it('arrays of another format', () => {
