@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DlArray } from '../../src/array/dlarray.js'
 import { setThreads, startedBackends } from '../../src/backends/current.js'
@@ -379,6 +379,7 @@ describe('what a run shows', () => {
     const file = /^Training progress: file:\/\/(.*\.html)$/.exec(lines[0]!)![1]!
     expect(existsSync(file)).toBe(true)
     const page = readFileSync(file, 'utf8')
+    rmSync(file)
     expect(page).toContain('stopped: Max epochs completed')
     expect(page).not.toContain('http-equiv="refresh"')
   })
