@@ -168,9 +168,9 @@ function seedNumber(text: string): number {
 
 const command = new Command('digits')
   .description('Trains a network to read handwritten digits (MNIST) and tests it.')
-  .option('--epochs <number>', 'passes over the training images', positiveInteger, 4)
-  .option('--batch <number>', 'images in a mini-batch', positiveInteger, 128)
-  .option('--rate <number>', 'learn rate at the beginning', positive, 0.02)
+  .option('--epochs <number>', 'passes over the training images', positiveInteger, 5)
+  .option('--batch <number>', 'images in a mini-batch', positiveInteger, 64)
+  .option('--rate <number>', 'learn rate at the beginning', positive, 0.015)
   .option('--seed <number>', 'seed of the initial values and the order of images', seedNumber, 1)
   .option('--threads <number>', 'threads that compute (default: all cores)', positiveInteger)
   .option('--limit <number>', 'use only the first images, for a quick run', positiveInteger)

