@@ -64,8 +64,12 @@ export function scope<T>(fn: () => T & NoPromise<T>): T {
 /** {@link scope} for callers whose own types have excluded promises. */
 export function scoped<T>(fn: () => T): T {
   const made = new Set<DlArray>()
-  const result = within(made, 'scope', fn)
-  const escaping = arraysIn(result)
+  const escaping = new Set<DlArray>()
+  const result = within(made, 'scope', () => {
+    const value = fn()
+    arraysIn(value, escaping)
+    return value
+  })
   for (const array of made) {
     if (escaping.has(array)) own(array)
     else array.dispose()
