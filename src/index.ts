@@ -46,6 +46,8 @@ export {
   OptionError,
   TrainingError,
 } from './errors.js'
+export type { ArrayFile } from './io/arrays.js'
+export { deserializeArrays, loadArrays, saveArrays, serializeArrays } from './io/arrays.js'
 export type {
   Convolution1dLayer,
   Convolution2dLayer,
@@ -59,11 +61,18 @@ export type { FullyConnectedLayer, FullyConnectedOptions } from './layers/fully-
 export { fullyConnectedLayer } from './layers/fully-connected.js'
 export type { Image3dInputLayer, ImageInputLayer } from './layers/image-input.js'
 export { image3dInputLayer, imageInputLayer } from './layers/image-input.js'
+export type { InitializerFunction, VectorInitializerName, WeightsInitializerName } from './layers/initializers.js'
 export type { InputLayer } from './layers/input.js'
 export { inputLayer } from './layers/input.js'
+export type {
+  InputNormalizationOptions,
+  Normalization,
+  NormalizationDimension,
+  NormalizationFunction,
+} from './layers/input-normalization.js'
 export type { InstanceNormalizationLayer, InstanceNormalizationOptions } from './layers/instance-normalization.js'
 export { instanceNormalizationLayer } from './layers/instance-normalization.js'
-export type { Layer } from './layers/layer.js'
+export type { Layer, LayerOptions } from './layers/layer.js'
 export { isLayer, properties } from './layers/layer.js'
 export type { LayerArray } from './layers/layer-array.js'
 export { layerArray } from './layers/layer-array.js'
@@ -74,26 +83,34 @@ export type {
   MaxPoolingOptions,
 } from './layers/max-pooling.js'
 export { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from './layers/max-pooling.js'
+export type { NameValuePairs, NumericInput } from './layers/property.js'
 export type { ReluLayer } from './layers/relu.js'
 export { reluLayer } from './layers/relu.js'
 export type { SequenceInputLayer, SequenceInputOptions } from './layers/sequence-input.js'
 export { sequenceInputLayer } from './layers/sequence-input.js'
 export type { SoftmaxLayer } from './layers/softmax.js'
 export { softmaxLayer } from './layers/softmax.js'
+export type { PaddingMode, PaddingSize, WindowPadding, WindowSize } from './layers/windows.js'
 export type { NoPromise, OpenScope } from './memory/scope.js'
 export { keep, openScope, scope } from './memory/scope.js'
-export type { DlNetwork, InitializeOptions, NetworkOptions, PredictOptions } from './network/dlnetwork.js'
+export type { DlNetwork, InitializeOptions, NetworkOptions, PredictOptions, RunContext } from './network/dlnetwork.js'
 export { dlnetwork } from './network/dlnetwork.js'
 export { getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor } from './network/factors.js'
+export type { ExampleInput } from './network/initialization.js'
+export type { Connection } from './network/layer-graph.js'
 export type { NetworkDataLayout } from './network/network-data-layout.js'
 export { networkDataLayout } from './network/network-data-layout.js'
+export type { ParameterRow } from './network/network-display.js'
 export { summary } from './network/network-display.js'
 export { deserializeNetwork, loadNetwork, saveNetwork, serializeNetwork } from './network/network-file.js'
+export type { NetworkInput, SizedData } from './network/network-input.js'
+export type { Parameter } from './network/network-parameters.js'
 export { minus, plus, rdivide, times, uminus } from './operations/arithmetic.js'
 export type { DataFormatOption, Operand } from './operations/call.js'
 export { cast } from './operations/cast.js'
 export { eq, ge, gt, le, lt, ne } from './operations/comparison.js'
 export { cat, horzcat, vertcat } from './operations/concatenation.js'
+export type { Padding, PerDimension } from './operations/convolution-geometry.js'
 export type { CrossentropyOptions, IndexCrossentropyOptions } from './operations/crossentropy.js'
 export { crossentropy, indexcrossentropy } from './operations/crossentropy.js'
 export type { ArrayData, DlArrayOptions, FlatData } from './operations/dlarray.js'
@@ -106,6 +123,7 @@ export { exp, expm1, log, log1p } from './operations/exponential.js'
 export { max, min } from './operations/extremum.js'
 export type { FullyconnectOptions } from './operations/fullyconnect.js'
 export { fullyconnect } from './operations/fullyconnect.js'
+export type { GeluOptions } from './operations/gelu.js'
 export { gelu } from './operations/gelu.js'
 export type { HuberOptions } from './operations/huber.js'
 export { huber } from './operations/huber.js'
@@ -114,16 +132,19 @@ export { l1loss } from './operations/l1loss.js'
 export { l2loss } from './operations/l2loss.js'
 export { clippedrelu, elu, leakyrelu } from './operations/leakyrelu.js'
 export type { LossOptions } from './operations/loss-options.js'
-export type { AvgPoolOptions, PoolOptions, PoolSize } from './operations/maxpool.js'
+export type { AvgPoolOptions, PooledWithIndices, PoolOptions, PoolSize } from './operations/maxpool.js'
 export { avgpool, maxpool, maxpoolWithIndices } from './operations/maxpool.js'
 export { mean, std, variance } from './operations/mean.js'
 export { mse } from './operations/mse.js'
 export { mtimes } from './operations/mtimes.js'
+export type { PaddingValue } from './operations/pad.js'
+export type { PageTranspose } from './operations/pagemtimes.js'
 export { pagemtimes } from './operations/pagemtimes.js'
 export { permute, transpose } from './operations/permute.js'
 export { power } from './operations/power.js'
 export { prod } from './operations/prod.js'
-export { rand, randi, randn, rng } from './operations/random.js'
+export type { RandomOptions, RandomState } from './operations/random.js'
+export { RandomStream, rand, randi, randn, rng } from './operations/random.js'
 export { reshape, squeeze, stripdims } from './operations/relabel.js'
 export { relu } from './operations/relu.js'
 export { abs, ceil, fix, floor, round, sign } from './operations/rounding.js'
@@ -136,12 +157,21 @@ export { sum } from './operations/sum.js'
 export { cos, sin, tan } from './operations/trigonometric.js'
 export type { Confusion } from './training/confusion.js'
 export { accuracyOf, confusionmat, displayConfusion } from './training/confusion.js'
-export type { LossFunction, LossName } from './training/losses.js'
+export type { Loss, LossFunction, LossName } from './training/losses.js'
 export type { Metric, MetricArgument, MetricFunction, MetricName } from './training/metrics.js'
 export type { MinibatchpredictOptions } from './training/minibatchpredict.js'
 export { minibatchpredict } from './training/minibatchpredict.js'
-export type { TrainingReport } from './training/report.js'
+export type { TrainingCurves, TrainingReport, ValidationCurves } from './training/report.js'
 export { trainingReport } from './training/report.js'
+export type {
+  CosineSettings,
+  CyclicalSettings,
+  ExponentialSettings,
+  LearnRateScheduleInstance,
+  PiecewiseSettings,
+  PolynomialSettings,
+  WarmupSettings,
+} from './training/schedules.js'
 export {
   cosineLearnRate,
   cyclicalLearnRate,
