@@ -1,7 +1,7 @@
 // The public surface of dlnet, by name, folder by folder. Nothing inside the library imports this file.
 
 export type { ArrayInfo, DlArray, Nested, UnderlyingType } from './array/dlarray.js'
-export { isdlarray } from './array/dlarray.js'
+export { isdlarray, trackCreation } from './array/dlarray.js'
 export type { Canonical, Combined, Known, Label, ValidFormat } from './array/format.js'
 export { dlfeval } from './autodiff/dlfeval.js'
 export type { GradientOptions } from './autodiff/dlgradient.js'
@@ -91,6 +91,7 @@ export { sequenceInputLayer } from './layers/sequence-input.js'
 export type { SoftmaxLayer } from './layers/softmax.js'
 export { softmaxLayer } from './layers/softmax.js'
 export type { PaddingMode, PaddingSize, WindowPadding, WindowSize } from './layers/windows.js'
+export type { LiveArray } from './memory/live.js'
 export type { NoPromise, OpenScope } from './memory/scope.js'
 export { keep, openScope, scope } from './memory/scope.js'
 export type { DlNetwork, InitializeOptions, NetworkOptions, PredictOptions, RunContext } from './network/dlnetwork.js'
@@ -184,7 +185,15 @@ export type { TestnetOptions } from './training/testnet.js'
 export { testnet } from './training/testnet.js'
 export { TrainingInterruptedError } from './training/training-error.js'
 export type { StopReason, TrainingInfo } from './training/training-info.js'
-export type { OutputFcn, OutputFcnInfo, TrainingOptions, ValidationData } from './training/training-options.js'
+export type {
+  OutputFcn,
+  OutputFcnInfo,
+  TrainingOptions,
+  TrainingOptionsADAM,
+  TrainingOptionsRMSProp,
+  TrainingOptionsSGDM,
+  ValidationData,
+} from './training/training-options.js'
 export { trainingOptions } from './training/training-options.js'
 export type { Trainable, TrainingResult } from './training/trainnet.js'
 export { trainnet } from './training/trainnet.js'

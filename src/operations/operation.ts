@@ -33,10 +33,13 @@ export interface GradientContext<I extends string, Q extends string, U extends s
   readonly gradient: DlArray
   /** The gradients with respect to all outputs; undefined where none flows. */
   readonly gradients: { readonly [K in U]?: DlArray }
-  readonly saved: { readonly [K in S]: DlArray }
+  /** What the definition saves; an optional input that was left out is missing. */
+  readonly saved: { readonly [K in Exclude<S, Q>]: DlArray } & { readonly [K in S & Q]?: DlArray }
   readonly inputs: Named<I, Q, ArrayInfo>
   readonly options: O
   readonly plan: P
+  /** Inputs whose gradient is asked for. */
+  readonly wanted: { readonly [K in I]: boolean }
   /** True when the gradient will itself be differentiated: then only differentiable operations may be used. */
   readonly recording: boolean
   /** Runs `compute` once for all inputs' rules of this backward step. */
@@ -56,14 +59,7 @@ export interface Sample<I extends string, O> {
   readonly options?: Partial<O>
 }
 
-export interface Definition<
-  I extends string,
-  Q extends I,
-  U extends string,
-  O extends object,
-  P,
-  S extends Exclude<I, Q> | U,
-> {
+export interface Definition<I extends string, Q extends I, U extends string, O extends object, P, S extends I | U> {
   /** The name users call it by. */
   readonly name: string
   readonly inputs: readonly I[]
@@ -131,7 +127,7 @@ export function operation<
   const U extends string,
   O extends object,
   P,
-  const S extends Exclude<I, Q> | U,
+  const S extends I | U,
   const Q extends I = never,
 >(definition: Definition<I, Q, U, O, P, S>): Operation<I, Q, U, O> {
   const { name, inputs: inputNames, outputs: outputNames, saves, gradient, kernels } = definition
@@ -188,6 +184,7 @@ export function operation<
         inputs: inputInfos,
         options,
         plan,
+        wanted: Object.fromEntries(inputNames.map((input, i) => [input, wanted[i] === true])) as { [K in I]: boolean },
         recording: tapeOf([first, ...Object.values(saved)]) !== undefined,
         shared: <T>(make: () => T) => {
           memo ??= { value: make() }
@@ -240,7 +237,7 @@ function infoOf(array: DlArray): ArrayInfo {
 }
 
 /** Allocates the outputs and runs the kernel on the backend where they belong, moving inputs there when they are not. */
-function runKernels<I extends string, Q extends I, U extends string, O extends object, P, S extends Exclude<I, Q> | U>(
+function runKernels<I extends string, Q extends I, U extends string, O extends object, P, S extends I | U>(
   definition: Definition<I, Q, U, O, P, S>,
   inputNames: readonly I[],
   arrays: readonly (DlArray | undefined)[],

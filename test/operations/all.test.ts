@@ -10,7 +10,7 @@ import { dlarray } from '../../src/operations/dlarray.js'
 import type { Sample } from '../../src/operations/operation.js'
 import { stripdims } from '../../src/operations/relabel.js'
 import { sum } from '../../src/operations/sum.js'
-import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
+import { expectClose, SINGLE } from '../support/close.js'
 import { type AnyOperation, allOperations } from '../support/operations.js'
 import { normals } from '../support/random.js'
 
