@@ -1,6 +1,7 @@
 // The process of one contender: `contender.ts NAME THREADS` starts that peer and answers requests.
 
 import { createInterface } from 'node:readline'
+import { type Clock, reading } from './clock.js'
 import type { ContenderName } from './contender-process.js'
 import { type Peer, type PeerModule, type Prepared, Unsupported } from './peer.js'
 import { type Failure, type Ready, type Refusal, type Request, sketch, type Times } from './protocol.js'
@@ -23,11 +24,11 @@ const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\
 // Libraries that print must not be taken for answers.
 console.log = console.info = console.debug = console.error
 
-async function timed(work: () => unknown): Promise<number> {
-  const start = performance.now()
+async function timed(work: () => unknown, clock: Clock = 'wall'): Promise<number> {
+  const start = reading(clock)
   const pending = work()
   if (pending instanceof Promise) await pending
-  return performance.now() - start
+  return reading(clock) - start
 }
 
 /** Calls until compilers and caches have settled; gives the shortest time. */
@@ -71,7 +72,7 @@ async function answer(request: Request): Promise<Ready | Times | Refusal | Failu
   const work = (request.reusing && prepared.runReusing) || prepared.run
   await timed(work)
   const milliseconds: number[] = []
-  for (let call = 0; call < request.calls; call++) milliseconds.push(await timed(work))
+  for (let call = 0; call < request.calls; call++) milliseconds.push(await timed(work, request.clock))
   return { milliseconds }
 }
 

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Clock } from './clock.js'
 import { compile, compiledFile } from './compilation.js'
 import { Contender, type ContenderName, contenderNames } from './contender-process.js'
 import { measureRow, type Results } from './measure.js'
@@ -45,6 +46,7 @@ interface Options {
   rows: Row[]
   threads: number[]
   with: ContenderName[]
+  clock: Clock
   quick: boolean
   json?: string
   profile: boolean
@@ -60,6 +62,11 @@ const program = new Command('npm run bench --')
     chosen('--threads <counts>', 'numbers of threads, separated by commas', threadCounts, available, available.join()),
   )
   .addOption(chosen('--with <names>', 'contenders, separated by commas', chosenContenders, [...contenderNames], 'all'))
+  .addOption(
+    new Option('--clock <name>', 'cpu: time that processors spend, steadier for one thread on a busy machine')
+      .choices(['wall', 'cpu'])
+      .default('wall'),
+  )
   .option('--quick', 'few short rounds: to see that all works, not to quote', false)
   .option('--json <file>', 'also write every figure to this file')
   .option('--profile', "instead print where dlnet's own time goes, kernel by kernel", false)
@@ -74,14 +81,19 @@ const say = (line: string) => process.stderr.write(`${line}\n`)
 compile(say)
 if (options.profile) {
   const milliseconds = options.quick ? 300 : 2000
-  const runs = options.threads.flatMap((threads) => options.rows.map(({ name }) => [name, threads, milliseconds]))
+  const runs = options.threads.flatMap((threads) =>
+    options.rows.map(({ name }) => [name, threads, milliseconds, options.clock]),
+  )
   const ended = runs.map((given) =>
     spawnSync(process.execPath, [compiledFile('profile'), ...given.map(String)], { stdio: 'inherit' }),
   )
   process.exit(ended.every(({ status }) => status === 0) ? 0 : 1)
 }
 
-const effort = options.quick ? { warmUp: 200, rounds: 3, turn: 20 } : { warmUp: 1000, rounds: 9, turn: 100 }
+const { clock } = options
+const effort = options.quick
+  ? { warmUp: 200, rounds: 3, turn: 20, clock }
+  : { warmUp: 1000, rounds: 9, turn: 100, clock }
 const machine = { processor: cpus()[0]?.model ?? 'unknown', processors: availableParallelism(), node: process.version }
 const [load] = loadavg()
 if (load! > 0.5 * machine.processors)
@@ -129,7 +141,9 @@ for (const threads of options.threads) {
 
 console.log(`\n${machine.processor}, ${machine.processors} processors, Node ${machine.node}`)
 console.log(`${Object.values(versions).join(', ')}`)
-console.log(`Medians in ms; x: time as a multiple of dlnet's in the same rounds${options.quick ? '; quick' : ''}\n`)
+console.log(
+  `Medians in ms${clock === 'cpu' ? ' of processor time' : ''}; x: time as a multiple of dlnet's in the same rounds${options.quick ? '; quick' : ''}\n`,
+)
 console.log(table(lines))
 const asCalled = tableAsCalled(lines)
 if (asCalled) console.log(`\nOutputs are reused above. As a user calls it, where that is another call:\n\n${asCalled}`)

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.js'
 import type { Contender, ContenderName } from './contender-process.js'
 import { difference, type Ready, type Sketch } from './protocol.js'
 import type { Row } from './rows/row.js'
@@ -9,6 +10,7 @@ export interface Effort {
   readonly warmUp: number
   /** Shortest turn in milliseconds: fast work is called several times in it. */
   readonly turn: number
+  readonly clock: Clock
 }
 
 /** Contenders slower than this, in milliseconds a call, have a turn in the first rounds only. */
@@ -92,7 +94,7 @@ interface Samples {
   failure?: string
 }
 
-async function takeTurns(ready: ReadonlyMap<Contender, Ready>, { rounds, turn }: Effort) {
+async function takeTurns(ready: ReadonlyMap<Contender, Ready>, { rounds, turn, clock }: Effort) {
   const samples = new Map<Contender, Samples>()
   for (const contender of ready.keys()) samples.set(contender, { reusing: [], asCalled: [] })
   for (let round = 0; round < rounds; round++)
@@ -102,7 +104,7 @@ async function takeTurns(ready: ReadonlyMap<Contender, Ready>, { rounds, turn }:
       const calls = Math.min(MOST_CALLS, Math.max(1, Math.ceil(turn / Math.max(milliseconds, 1e-3))))
       for (const reusing of reuses ? [true, false] : [false]) {
         await new Promise((resolve) => setTimeout(resolve, PAUSE))
-        const answer = await contender.ask({ ask: 'time', calls, reusing })
+        const answer = await contender.ask({ ask: 'time', calls, reusing, clock })
         if ('failure' in answer) taken.failure = answer.failure
         else (reusing ? taken.reusing : taken.asCalled).push(...answer.milliseconds)
       }

@@ -1,7 +1,8 @@
-// `profile.js ROW THREADS MILLISECONDS` prints where dlnet's time goes in a row.
+// `profile.js ROW THREADS MILLISECONDS CLOCK` prints where dlnet's time goes in a row.
 
 import { Session } from 'node:inspector/promises'
 import { wasmBackend } from '../src/backends/current.js'
+import { type Clock, reading } from './clock.js'
 import { figure, median } from './measure.js'
 import { start } from './peers/dlnet.js'
 import { rows } from './rows/all.js'
@@ -13,7 +14,7 @@ const WARM_UP_MILLISECONDS = 1000
 /**
  * Time of every kernel by the name it is launched by, what is left outside of kernels, and which functions spend that.
  */
-async function profileRow(row: Row, threads: number, milliseconds: number): Promise<string> {
+async function profileRow(row: Row, threads: number, milliseconds: number, clock: Clock): Promise<string> {
   const peer = await start(threads)
   const prepared = await peer.prepare(row.task)
   await prepared.outputs()
@@ -27,7 +28,7 @@ async function profileRow(row: Row, threads: number, milliseconds: number): Prom
   repeat(WARM_UP_MILLISECONDS, run)
   const wasm = wasmBackend()
   const fresh = wasm.bytesFresh
-  const { calls, all, outside, kernels } = timingLaunches((call) => repeat(milliseconds, () => call(run)))
+  const { calls, all, outside, kernels } = timingLaunches(clock, (call) => repeat(milliseconds, () => call(run)))
   const grown = wasm.bytesFresh - fresh
   const functions = await functionsOutsideKernels(() => repeat(milliseconds, run))
   prepared.release?.()
@@ -46,7 +47,7 @@ async function profileRow(row: Row, threads: number, milliseconds: number): Prom
     ['all', '', all.median.toFixed(4), '', all.shortest.toFixed(4)],
   ]
   return [
-    `${row.name}, ${row.size}, ${peer.threads} of ${threads} threads, ${calls} calls; medians of a call:`,
+    `${row.name}, ${row.size}, ${peer.threads} of ${threads} threads, ${calls} calls; medians of a call, ${clock} time:`,
     aligned(lines),
     `new memory taken from the heap: ${grown} bytes in all`,
     functions.length > 0
@@ -65,7 +66,7 @@ interface KernelTime {
 }
 
 /** Medians over calls, so that what else the machine does counts little. */
-function timingLaunches(work: (call: (run: () => void) => void) => number) {
+function timingLaunches(clock: Clock, work: (call: (run: () => void) => void) => number) {
   const wasm = wasmBackend()
   const launches = new Map<string, number[]>()
   const times = new Map<string, number[]>()
@@ -74,9 +75,9 @@ function timingLaunches(work: (call: (run: () => void) => void) => number) {
   let inKernels = 0
   const launch = wasm.launch
   wasm.launch = function timed(name: string, ...rest: unknown[]) {
-    const begin = performance.now()
+    const begin = reading(clock)
     Reflect.apply(launch, wasm, [name, ...rest])
-    const time = performance.now() - begin
+    const time = reading(clock) - begin
     const call = totals.length
     inKernels += time
     for (const [table, amount] of [
@@ -91,9 +92,9 @@ function timingLaunches(work: (call: (run: () => void) => void) => number) {
   try {
     const calls = work((run) => {
       inKernels = 0
-      const begin = performance.now()
+      const begin = reading(clock)
       run()
-      totals.push(performance.now() - begin)
+      totals.push(reading(clock) - begin)
       outside.push(totals.at(-1)! - inKernels)
     })
     const kernels: KernelTime[] = [...times].map(([name, row]) => ({
@@ -136,6 +137,7 @@ async function functionsOutsideKernels(work: () => unknown): Promise<string[][]>
     .map(([key, count]) => [...(JSON.parse(key) as string[]), `${((100 * count) / total).toFixed(1)} %`])
 }
 
-const [name, threads, milliseconds] = process.argv.slice(2)
-console.log(`${await profileRow(rows.find((row) => row.name === name)!, Number(threads), Number(milliseconds))}\n`)
+const [name, threads, milliseconds, clock] = process.argv.slice(2)
+const row = rows.find((row) => row.name === name)!
+console.log(`${await profileRow(row, Number(threads), Number(milliseconds), clock as Clock)}\n`)
 process.exit(0)

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.js'
 import type { Task } from './task.js'
 
 // One JSON object a line: the benchmark asks on a contender's standard input, the contender answers on its standard output.
@@ -7,7 +8,7 @@ export type Request =
   /** `warmUp`: milliseconds of calls before the first that counts. */
   | { readonly ask: 'prepare'; readonly task: Task; readonly warmUp: number }
   /** So many timed calls after one that is not. */
-  | { readonly ask: 'time'; readonly calls: number; readonly reusing: boolean }
+  | { readonly ask: 'time'; readonly calls: number; readonly reusing: boolean; readonly clock: Clock }
   | { readonly ask: 'release' }
 
 /** Enough of an array to tell whether two libraries computed the same. */

@@ -57,7 +57,7 @@ it('writes ONNX models with the numbers they were given', () => {
 })
 
 describe('measuring', () => {
-  const effort: Effort = { warmUp: 5, rounds: 2, turn: 1 }
+  const effort: Effort = { warmUp: 5, rounds: 2, turn: 1, clock: 'wall' }
   const task: Task = { kind: 'instancenorm', pass: 'forward', size: [8, 8, 3, 2], format: 'SSCB' }
   const row: Row = { name: 'small', size: '8x8x3x2', task, work: { amount: 1e-6, unit: 'GB' }, tolerance: 1e-3 }
 
