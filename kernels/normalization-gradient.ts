@@ -40,11 +40,16 @@ class NormalizationGradient {
 }
 
 // results of the functions below; each thread has its own instance
-let sumOfFirst: f64 = 0;
-let sumOfSecond: f64 = 0;
+export let sumOfFirst: f64 = 0;
+export let sumOfSecond: f64 = 0;
+
+export function resetGradientSums(): void {
+  sumOfFirst = 0;
+  sumOfSecond = 0;
+}
 
 /** Adds the sums of dy and of dy (x - high) over `count` neighbouring elements. */
-function addGradientSums(x: usize, dy: usize, count: i32, high: f32): void {
+export function addGradientSums(x: usize, dy: usize, count: i32, high: f32): void {
   const s = f32x4.splat(high);
   let first: f64 = sumOfFirst;
   let second: f64 = sumOfSecond;
@@ -104,7 +109,7 @@ function addGradientSums(x: usize, dy: usize, count: i32, high: f32): void {
 }
 
 /** dx = dy factor + (x - high) slope + rest over `count` neighbouring elements. */
-function applyGradientRun(x: usize, dy: usize, dx: usize, count: i32, high: f32, factor: f32, slope: f32, rest: f32): void {
+export function applyGradientRun(x: usize, dy: usize, dx: usize, count: i32, high: f32, factor: f32, slope: f32, rest: f32): void {
   const h = f32x4.splat(high);
   const f = f32x4.splat(factor);
   const s = f32x4.splat(slope);
@@ -154,25 +159,25 @@ function sumGradients(b: NormalizationGradient, plane: i32, from: i32, to: i32, 
 
 /** planeSums of a plane from its two sums: sum(dy xhat) = inverse (sum(dy (x - high)) - low sum(dy)). */
 @inline
-function writePlaneSums(b: NormalizationGradient, plane: i32, group: i32, first: f64, second: f64): void {
+export function writePlaneSums<B>(b: B, plane: i32, group: i32, first: f64, second: f64): void {
   const statistics = b.statistics + <usize>group * 12;
   const at = b.planeSums + (<usize>plane << 3);
   store<f32>(at, <f32>first);
   store<f32>(at, <f32>(<f64>load<f32>(statistics, 8) * (second - <f64>load<f32>(statistics, 4) * first)), 4);
 }
 
-// what turns dy and x of a plane into dx: dy planeFactor + (x - planeHigh) planeSlope + planeRest
-let planeHigh: f32 = 0;
-let planeFactor: f32 = 0;
-let planeSlope: f32 = 0;
-let planeRest: f32 = 0;
+// what turns dy and x of a plane into dx: dy gradientFactor + (x - gradientHigh) gradientSlope + gradientRest
+export let gradientHigh: f32 = 0;
+export let gradientFactor: f32 = 0;
+export let gradientSlope: f32 = 0;
+export let gradientRest: f32 = 0;
 
 // mean(g) and mean(g xhat) of a group
 let meanGradient: f64 = 0;
 let meanProjection: f64 = 0;
 
 @inline
-function averageGroup(b: NormalizationGradient, group: i32): void {
+export function averageGroup<B>(b: B, group: i32): void {
   const firstChannel = (group % groupsPerObservation(b)) * b.groupChannels;
   let at = b.planeSums + ((<usize>group * <usize>b.groupChannels) << 3);
   meanGradient = 0;
@@ -188,16 +193,16 @@ function averageGroup(b: NormalizationGradient, group: i32): void {
   meanProjection /= count;
 }
 
-/** dx = dy planeFactor + (x - planeHigh) planeSlope + planeRest. */
+/** dx = dy gradientFactor + (x - gradientHigh) gradientSlope + gradientRest. */
 @inline
-function prepareBackward(b: NormalizationGradient, group: i32, channel: i32): void {
+export function prepareBackward<B>(b: B, group: i32, channel: i32): void {
   const at = b.statistics + <usize>group * 12;
   const inverse = <f64>load<f32>(at, 8);
   const slope = -inverse * inverse * meanProjection;
-  planeHigh = load<f32>(at);
-  planeFactor = <f32>(inverse * <f64>scaleOf(b, channel));
-  planeSlope = <f32>slope;
-  planeRest = <f32>(-inverse * meanGradient - <f64>load<f32>(at, 4) * slope);
+  gradientHigh = load<f32>(at);
+  gradientFactor = <f32>(inverse * <f64>scaleOf(b, channel));
+  gradientSlope = <f32>slope;
+  gradientRest = <f32>(-inverse * meanGradient - <f64>load<f32>(at, 4) * slope);
 }
 
 /** Gradient of groups group ... group + 3, whose rows are at x, dy and dx, `apart` bytes from one another. */
@@ -244,9 +249,9 @@ function normalizeGradientColumns(b: NormalizationGradient, group: i32, firstX: 
     averageGroup(b, group + lane);
     prepareBackward(b, group + lane, (group + lane) % b.channels);
     const at = coefficients + (<usize>lane << 2);
-    store<f32>(at, planeFactor);
-    store<f32>(at, planeSlope, 16);
-    store<f32>(at, planeRest, 32);
+    store<f32>(at, gradientFactor);
+    store<f32>(at, gradientSlope, 16);
+    store<f32>(at, gradientRest, 32);
   }
   const factor = v128.load(coefficients);
   const slope = v128.load(coefficients, 16);
@@ -307,7 +312,7 @@ export function normalizeGradient(b: NormalizationGradient, begin: i32, end: i32
       prepareBackward(b, group, firstChannel + c);
       let at = (<usize>(firstPlane + c) * <usize>b.inner) << 2;
       for (let o = 0; o < b.outer; ++o) {
-        applyGradientRun(b.x + at, b.dy + at, b.dx + at, b.inner, planeHigh, planeFactor, planeSlope, planeRest);
+        applyGradientRun(b.x + at, b.dy + at, b.dx + at, b.inner, gradientHigh, gradientFactor, gradientSlope, gradientRest);
         at += apart;
       }
     }
@@ -350,10 +355,10 @@ export function normalizeGradientJoin(b: NormalizationGradient, begin: i32, end:
     for (let c = 0; c < b.groupChannels; ++c) {
       prepareBackward(b, group, (group % perObservation) * b.groupChannels + c);
       const at = b.coefficients + (<usize>(firstPlane + c) << 4);
-      store<f32>(at, planeHigh);
-      store<f32>(at, planeFactor, 4);
-      store<f32>(at, planeSlope, 8);
-      store<f32>(at, planeRest, 12);
+      store<f32>(at, gradientHigh);
+      store<f32>(at, gradientFactor, 4);
+      store<f32>(at, gradientSlope, 8);
+      store<f32>(at, gradientRest, 12);
     }
   }
 }

@@ -137,7 +137,7 @@ function addMoments(x: usize, count: i32, shift: f32): void {
 }
 
 /** y = (x - high) factor + rest over `count` neighbouring elements. */
-function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: f32): void {
+export function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: f32): void {
   const h = f32x4.splat(high);
   const f = f32x4.splat(factor);
   const r = f32x4.splat(rest);
@@ -250,7 +250,7 @@ function join(count: f64, mean: f64, squares: f64): void {
 }
 
 @inline
-function writeStatistics(b: Normalization, group: i32): void {
+function writeStatistics<B>(b: B, group: i32): void {
   const high = <f32>joinedMean;
   const at = b.statistics + <usize>group * 12;
   store<f32>(at, high);
@@ -259,11 +259,10 @@ function writeStatistics(b: Normalization, group: i32): void {
   store<f32>(at, <f32>sqrt<f64>(joinedCount / (joinedSquares + <f64>b.epsilon * joinedCount)), 8);
 }
 
-/** Statistics of one group, part by part. */
-function measureGroup(b: Normalization, group: i32): void {
+/** Statistics of one group, whose elements begin at `address`, part by part. */
+export function measureGroup<B>(b: B, address: usize, group: i32): void {
   const run = b.inner * b.groupChannels;
   const count = run * b.outer;
-  const address = groupAddress(b.x, b, group);
   const apart = stride(b);
   joinedCount = 0;
   joinedMean = 0;
@@ -281,12 +280,12 @@ function measureGroup(b: Normalization, group: i32): void {
 }
 
 // what turns x of a plane into y: (x - planeHigh) planeFactor + planeRest
-let planeHigh: f32 = 0;
-let planeFactor: f32 = 0;
-let planeRest: f32 = 0;
+export let planeHigh: f32 = 0;
+export let planeFactor: f32 = 0;
+export let planeRest: f32 = 0;
 
 @inline
-function prepareForward(b: Normalization, group: i32, channel: i32): void {
+export function prepareForward<B>(b: B, group: i32, channel: i32): void {
   const at = b.statistics + <usize>group * 12;
   const high = load<f32>(at);
   const inverse = load<f32>(at, 8);
@@ -460,9 +459,10 @@ export function normalize(b: Normalization, begin: i32, end: i32): void {
       group += 3;
       continue;
     }
-    measureGroup(b, group);
+    const address = groupAddress(b.x, b, group);
+    measureGroup(b, address, group);
     const firstChannel = (group % perObservation) * b.groupChannels;
-    let plane = groupAddress(b.x, b, group);
+    let plane = address;
     for (let c = 0; c < b.groupChannels; ++c) {
       prepareForward(b, group, firstChannel + c);
       let x = plane;

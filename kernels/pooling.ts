@@ -74,7 +74,7 @@ function endInside(size: i32, pool: i32, stride: i32, padding: i32, out: i32): i
 
 /** Largest element of one window and its place. `columns` holds the window's valid columns. */
 @inline
-function maximumOne(b: Pooling, plane: usize, row: i32, j0: i32, j1: i32, w: i32, k0: i32, k1: i32, d: i32, y: usize, offset: usize): void {
+function maximumOne<B>(b: B, plane: usize, row: i32, j0: i32, j1: i32, w: i32, k0: i32, k1: i32, d: i32, y: usize, offset: usize): void {
   const top = row * b.strideHeight - b.paddingHeight;
   const i0 = max(0, -top);
   const i1 = min(b.poolHeight, b.height - top);
@@ -157,7 +157,7 @@ function maximumTwoByTwo(left: usize, right: usize, y: usize, offset: usize, cou
 }
 
 @inline
-function isTwoByTwo(b: Pooling): bool {
+export function isTwoByTwo<B>(b: B): bool {
   return (
     b.poolHeight == 2 &&
     b.poolWidth == 2 &&
@@ -174,57 +174,123 @@ function isTwoByTwo(b: Pooling): bool {
   );
 }
 
-/** y = the largest element of each window; offsets, unless 0, its place. */
-export function maximumPool(b: Pooling, begin: i32, end: i32): void {
-  const size = b.height * b.width * b.depth;
-  const columns = b.outWidth * b.outDepth;
+/**
+ * Columns `first` to `end` of one plane of y: the largest element of each window; at `offsets`, unless 0, its place. `y` and
+ * `offsets` are where the first of these columns lies.
+ */
+export function maximumColumns<B>(b: B, x: usize, y: usize, offset: usize, first: i32, end: i32): void {
   const twoByTwo = isTwoByTwo(b);
   const vertical = b.strideHeight <= 2;
   const inside = firstInside(b.paddingHeight, b.strideHeight);
   const insideEnd = endInside(b.height, b.poolHeight, b.strideHeight, b.paddingHeight, b.outHeight);
-  for (let item = begin; item < end; ++item) {
-    const plane = item / columns;
-    const column = item - plane * columns;
-    const x = b.x + ((<usize>plane * <usize>size) << 2);
-    const start = (<usize>item * <usize>b.outHeight) << 2;
-    const y = b.y + start;
-    const offset = b.offsets ? b.offsets + start : 0;
+  const bytes = <usize>b.outHeight << 2;
+  for (let column = first; column < end; ++column) {
     const outDepth = column / b.outWidth;
     const w = (column - outDepth * b.outWidth) * b.strideWidth - b.paddingWidth;
     const d = outDepth * b.strideDepth - b.paddingDepth;
     if (twoByTwo) {
       const left = address(x, b.height * (w + b.width * d));
       maximumTwoByTwo(left, address(left, b.height), y, offset, b.outHeight);
-      continue;
-    }
-    const j0 = max(0, -w);
-    const j1 = min(b.poolWidth, b.width - w);
-    const k0 = max(0, -d);
-    const k1 = min(b.poolDepth, b.depth - d);
-    let row = 0;
-    while (row < b.outHeight) {
-      if (vertical && row >= inside && row + 4 <= insideEnd) {
-        let best = f32x4.splat(-Infinity);
-        let place = f32x4.splat(<f32>(b.poolHeight * (j0 + b.poolWidth * k0)));
-        for (let k = k0; k < k1; ++k) {
-          for (let j = j0; j < j1; ++j) {
-            let at = address(x, row * b.strideHeight - b.paddingHeight + b.height * (w + j + b.width * (d + k)));
-            const before = b.poolHeight * (j + b.poolWidth * k);
-            for (let i = 0; i < b.poolHeight; ++i) {
-              const value = loadEvery(at, b.strideHeight);
-              const wins = v128.or(f32x4.gt(value, best), f32x4.ne(value, value));
-              best = v128.bitselect(value, best, wins);
-              place = v128.bitselect(f32x4.splat(<f32>(before + i)), place, wins);
-              at += 4;
+    } else {
+      const j0 = max(0, -w);
+      const j1 = min(b.poolWidth, b.width - w);
+      const k0 = max(0, -d);
+      const k1 = min(b.poolDepth, b.depth - d);
+      let row = 0;
+      while (row < b.outHeight) {
+        if (vertical && row >= inside && row + 4 <= insideEnd) {
+          let best = f32x4.splat(-Infinity);
+          let place = f32x4.splat(<f32>(b.poolHeight * (j0 + b.poolWidth * k0)));
+          for (let k = k0; k < k1; ++k) {
+            for (let j = j0; j < j1; ++j) {
+              let at = address(x, row * b.strideHeight - b.paddingHeight + b.height * (w + j + b.width * (d + k)));
+              const before = b.poolHeight * (j + b.poolWidth * k);
+              for (let i = 0; i < b.poolHeight; ++i) {
+                const value = loadEvery(at, b.strideHeight);
+                const wins = v128.or(f32x4.gt(value, best), f32x4.ne(value, value));
+                best = v128.bitselect(value, best, wins);
+                place = v128.bitselect(f32x4.splat(<f32>(before + i)), place, wins);
+                at += 4;
+              }
             }
           }
+          v128.store(address(y, row), best);
+          if (offset) v128.store(address(offset, row), place);
+          row += 4;
+        } else {
+          maximumOne(b, x, row, j0, j1, w, k0, k1, d, address(y, row), offset ? address(offset, row) : 0);
+          ++row;
         }
-        v128.store(address(y, row), best);
-        if (offset) v128.store(address(offset, row), place);
-        row += 4;
-      } else {
-        maximumOne(b, x, row, j0, j1, w, k0, k1, d, address(y, row), offset ? address(offset, row) : 0);
-        ++row;
+      }
+    }
+    y += bytes;
+    if (offset) offset += bytes;
+  }
+}
+
+/** y = the largest element of each window; offsets, unless 0, its place. */
+export function maximumPool(b: Pooling, begin: i32, end: i32): void {
+  const size = b.height * b.width * b.depth;
+  const columns = b.outWidth * b.outDepth;
+  let item = begin;
+  while (item < end) {
+    const plane = item / columns;
+    const column = item - plane * columns;
+    const count = min(end - item, columns - column);
+    const x = b.x + ((<usize>plane * <usize>size) << 2);
+    const start = (<usize>item * <usize>b.outHeight) << 2;
+    maximumColumns(b, x, b.y + start, b.offsets ? b.offsets + start : 0, column, column + count);
+    item += count;
+  }
+}
+
+/** One plane of dx: 0, then at each window's winner += dy. */
+export function maximumScatter<B>(b: B, dx: usize, dy: usize, offset: usize): void {
+  const size = b.height * b.width * b.depth;
+  const square = b.poolHeight * b.poolWidth;
+  const twoByTwo = isTwoByTwo(b);
+  memory.fill(dx, 0, <usize>size << 2);
+  for (let od = 0; od < b.outDepth; ++od) {
+    const d = od * b.strideDepth - b.paddingDepth;
+    for (let ow = 0; ow < b.outWidth; ++ow) {
+      const w = ow * b.strideWidth - b.paddingWidth;
+      const corner = b.height * (w + b.width * d) - b.paddingHeight;
+      let oh = 0;
+      if (twoByTwo) {
+        // every element belongs to one window at most: write instead of adding
+        let left = address(dx, corner);
+        let right = address(left, b.height);
+        for (; oh + 4 <= b.outHeight; oh += 4) {
+          const g = v128.load(dy);
+          const place = v128.load(offset);
+          const g0 = v128.and(g, f32x4.eq(place, f32x4.splat(0)));
+          const g1 = v128.and(g, f32x4.eq(place, f32x4.splat(1)));
+          const g2 = v128.and(g, f32x4.eq(place, f32x4.splat(2)));
+          const g3 = v128.and(g, f32x4.eq(place, f32x4.splat(3)));
+          v128.store(left, v128.shuffle<f32>(g0, g1, 0, 4, 1, 5));
+          v128.store(left, v128.shuffle<f32>(g0, g1, 2, 6, 3, 7), 16);
+          v128.store(right, v128.shuffle<f32>(g2, g3, 0, 4, 1, 5));
+          v128.store(right, v128.shuffle<f32>(g2, g3, 2, 6, 3, 7), 16);
+          dy += 16;
+          offset += 16;
+          left += 32;
+          right += 32;
+        }
+      }
+      for (; oh < b.outHeight; ++oh) {
+        const place = <i32>load<f32>(offset);
+        const k = b.poolDepth == 1 ? 0 : place / square;
+        const rest = place - k * square;
+        const j = b.poolWidth == 1 ? 0 : rest / b.poolHeight;
+        const i = rest - j * b.poolHeight;
+        const index = corner + oh * b.strideHeight + i + b.height * (j + b.width * k);
+        // a window of nothing but padding names a place outside x
+        if (insideDimension(oh * b.strideHeight - b.paddingHeight + i, b.height) && insideDimension(w + j, b.width) && insideDimension(d + k, b.depth)) {
+          const at = address(dx, index);
+          store<f32>(at, load<f32>(at) + load<f32>(dy));
+        }
+        dy += 4;
+        offset += 4;
       }
     }
   }
@@ -234,57 +300,9 @@ export function maximumPool(b: Pooling, begin: i32, end: i32): void {
 export function maximumPoolGradient(b: Pooling, begin: i32, end: i32): void {
   const size = b.height * b.width * b.depth;
   const windows = b.outHeight * b.outWidth * b.outDepth;
-  const square = b.poolHeight * b.poolWidth;
-  const twoByTwo = isTwoByTwo(b);
   for (let plane = begin; plane < end; ++plane) {
-    const dx = b.dx + ((<usize>plane * <usize>size) << 2);
-    let dy = b.dy + ((<usize>plane * <usize>windows) << 2);
-    let offset = b.offsets + ((<usize>plane * <usize>windows) << 2);
-    memory.fill(dx, 0, <usize>size << 2);
-    for (let od = 0; od < b.outDepth; ++od) {
-      const d = od * b.strideDepth - b.paddingDepth;
-      for (let ow = 0; ow < b.outWidth; ++ow) {
-        const w = ow * b.strideWidth - b.paddingWidth;
-        const corner = b.height * (w + b.width * d) - b.paddingHeight;
-        let oh = 0;
-        if (twoByTwo) {
-          // every element belongs to one window at most: write instead of adding
-          let left = address(dx, corner);
-          let right = address(left, b.height);
-          for (; oh + 4 <= b.outHeight; oh += 4) {
-            const g = v128.load(dy);
-            const place = v128.load(offset);
-            const g0 = v128.and(g, f32x4.eq(place, f32x4.splat(0)));
-            const g1 = v128.and(g, f32x4.eq(place, f32x4.splat(1)));
-            const g2 = v128.and(g, f32x4.eq(place, f32x4.splat(2)));
-            const g3 = v128.and(g, f32x4.eq(place, f32x4.splat(3)));
-            v128.store(left, v128.shuffle<f32>(g0, g1, 0, 4, 1, 5));
-            v128.store(left, v128.shuffle<f32>(g0, g1, 2, 6, 3, 7), 16);
-            v128.store(right, v128.shuffle<f32>(g2, g3, 0, 4, 1, 5));
-            v128.store(right, v128.shuffle<f32>(g2, g3, 2, 6, 3, 7), 16);
-            dy += 16;
-            offset += 16;
-            left += 32;
-            right += 32;
-          }
-        }
-        for (; oh < b.outHeight; ++oh) {
-          const place = <i32>load<f32>(offset);
-          const k = b.poolDepth == 1 ? 0 : place / square;
-          const rest = place - k * square;
-          const j = b.poolWidth == 1 ? 0 : rest / b.poolHeight;
-          const i = rest - j * b.poolHeight;
-          const index = corner + oh * b.strideHeight + i + b.height * (j + b.width * k);
-          // a window of nothing but padding names a place outside x
-          if (insideDimension(oh * b.strideHeight - b.paddingHeight + i, b.height) && insideDimension(w + j, b.width) && insideDimension(d + k, b.depth)) {
-            const at = address(dx, index);
-            store<f32>(at, load<f32>(at) + load<f32>(dy));
-          }
-          dy += 4;
-          offset += 4;
-        }
-      }
-    }
+    const at = (<usize>plane * <usize>windows) << 2;
+    maximumScatter(b, b.dx + ((<usize>plane * <usize>size) << 2), b.dy + at, b.offsets + at);
   }
 }
 
@@ -322,25 +340,20 @@ export function maximumPoolGather(b: Pooling, begin: i32, end: i32): void {
 
 /** What a window's sum is multiplied by: 1 / its size, or 1 / its elements inside x. */
 @inline
-function averageFactor(b: Pooling, row: i32, across: i32): f32 {
+function averageFactor<B>(b: B, row: i32, across: i32): f32 {
   if (!b.excludePadding) return 1 / <f32>(b.poolHeight * b.poolWidth * b.poolDepth);
   const top = row * b.strideHeight - b.paddingHeight;
   const count = (min(b.poolHeight, b.height - top) - max(0, -top)) * across;
   return count > 0 ? 1 / <f32>count : 0;
 }
 
-/** y = the average of each window. */
-export function averagePool(b: Pooling, begin: i32, end: i32): void {
-  const size = b.height * b.width * b.depth;
-  const columns = b.outWidth * b.outDepth;
+/** Columns `first` to `end` of one plane of y, which begin at `y`: the average of each window. */
+export function averageColumns<B>(b: B, x: usize, y: usize, first: i32, end: i32): void {
   const vertical = b.strideHeight <= 2;
   const inside = firstInside(b.paddingHeight, b.strideHeight);
   const insideEnd = endInside(b.height, b.poolHeight, b.strideHeight, b.paddingHeight, b.outHeight);
-  for (let item = begin; item < end; ++item) {
-    const plane = item / columns;
-    const column = item - plane * columns;
-    const x = b.x + ((<usize>plane * <usize>size) << 2);
-    const y = b.y + ((<usize>item * <usize>b.outHeight) << 2);
+  const bytes = <usize>b.outHeight << 2;
+  for (let column = first; column < end; ++column) {
     const outDepth = column / b.outWidth;
     const w = (column - outDepth * b.outWidth) * b.strideWidth - b.paddingWidth;
     const d = outDepth * b.strideDepth - b.paddingDepth;
@@ -379,6 +392,73 @@ export function averagePool(b: Pooling, begin: i32, end: i32): void {
         ++row;
       }
     }
+    y += bytes;
+  }
+}
+
+/** y = the average of each window. */
+export function averagePool(b: Pooling, begin: i32, end: i32): void {
+  const size = b.height * b.width * b.depth;
+  const columns = b.outWidth * b.outDepth;
+  let item = begin;
+  while (item < end) {
+    const plane = item / columns;
+    const column = item - plane * columns;
+    const count = min(end - item, columns - column);
+    const x = b.x + ((<usize>plane * <usize>size) << 2);
+    averageColumns(b, x, b.y + ((<usize>item * <usize>b.outHeight) << 2), column, column + count);
+    item += count;
+  }
+}
+
+/** One plane of dx: 0, then over each window += dy / divisor. */
+export function averageScatter<B>(b: B, dx: usize, dy: usize): void {
+  const size = b.height * b.width * b.depth;
+  const twoByTwo = isTwoByTwo(b);
+  memory.fill(dx, 0, <usize>size << 2);
+  for (let od = 0; od < b.outDepth; ++od) {
+    const d = od * b.strideDepth - b.paddingDepth;
+    const k0 = max(0, -d);
+    const k1 = min(b.poolDepth, b.depth - d);
+    for (let ow = 0; ow < b.outWidth; ++ow) {
+      const w = ow * b.strideWidth - b.paddingWidth;
+      const j0 = max(0, -w);
+      const j1 = min(b.poolWidth, b.width - w);
+      const across = max(0, j1 - j0) * max(0, k1 - k0);
+      let oh = 0;
+      if (twoByTwo) {
+        let left = address(dx, b.height * (w + b.width * d));
+        let right = address(left, b.height);
+        for (; oh + 4 <= b.outHeight; oh += 4) {
+          const g = f32x4.mul(v128.load(dy), f32x4.splat(0.25));
+          const low = v128.shuffle<f32>(g, g, 0, 0, 1, 1);
+          const high = v128.shuffle<f32>(g, g, 2, 2, 3, 3);
+          v128.store(left, low);
+          v128.store(left, high, 16);
+          v128.store(right, low);
+          v128.store(right, high, 16);
+          dy += 16;
+          left += 32;
+          right += 32;
+        }
+      }
+      for (; oh < b.outHeight; ++oh) {
+        const top = oh * b.strideHeight - b.paddingHeight;
+        const i0 = max(0, -top);
+        const i1 = min(b.poolHeight, b.height - top);
+        const share = load<f32>(dy) * averageFactor(b, oh, across);
+        for (let k = k0; k < k1; ++k) {
+          for (let j = j0; j < j1; ++j) {
+            const from = address(dx, top + b.height * (w + j + b.width * (d + k)));
+            for (let i = i0; i < i1; ++i) {
+              const at = address(from, i);
+              store<f32>(at, load<f32>(at) + share);
+            }
+          }
+        }
+        dy += 4;
+      }
+    }
   }
 }
 
@@ -386,54 +466,6 @@ export function averagePool(b: Pooling, begin: i32, end: i32): void {
 export function averagePoolGradient(b: Pooling, begin: i32, end: i32): void {
   const size = b.height * b.width * b.depth;
   const windows = b.outHeight * b.outWidth * b.outDepth;
-  const twoByTwo = isTwoByTwo(b);
-  for (let plane = begin; plane < end; ++plane) {
-    const dx = b.dx + ((<usize>plane * <usize>size) << 2);
-    let dy = b.dy + ((<usize>plane * <usize>windows) << 2);
-    memory.fill(dx, 0, <usize>size << 2);
-    for (let od = 0; od < b.outDepth; ++od) {
-      const d = od * b.strideDepth - b.paddingDepth;
-      const k0 = max(0, -d);
-      const k1 = min(b.poolDepth, b.depth - d);
-      for (let ow = 0; ow < b.outWidth; ++ow) {
-        const w = ow * b.strideWidth - b.paddingWidth;
-        const j0 = max(0, -w);
-        const j1 = min(b.poolWidth, b.width - w);
-        const across = max(0, j1 - j0) * max(0, k1 - k0);
-        let oh = 0;
-        if (twoByTwo) {
-          let left = address(dx, b.height * (w + b.width * d));
-          let right = address(left, b.height);
-          for (; oh + 4 <= b.outHeight; oh += 4) {
-            const g = f32x4.mul(v128.load(dy), f32x4.splat(0.25));
-            const low = v128.shuffle<f32>(g, g, 0, 0, 1, 1);
-            const high = v128.shuffle<f32>(g, g, 2, 2, 3, 3);
-            v128.store(left, low);
-            v128.store(left, high, 16);
-            v128.store(right, low);
-            v128.store(right, high, 16);
-            dy += 16;
-            left += 32;
-            right += 32;
-          }
-        }
-        for (; oh < b.outHeight; ++oh) {
-          const top = oh * b.strideHeight - b.paddingHeight;
-          const i0 = max(0, -top);
-          const i1 = min(b.poolHeight, b.height - top);
-          const share = load<f32>(dy) * averageFactor(b, oh, across);
-          for (let k = k0; k < k1; ++k) {
-            for (let j = j0; j < j1; ++j) {
-              const from = address(dx, top + b.height * (w + j + b.width * (d + k)));
-              for (let i = i0; i < i1; ++i) {
-                const at = address(from, i);
-                store<f32>(at, load<f32>(at) + share);
-              }
-            }
-          }
-          dy += 4;
-        }
-      }
-    }
-  }
+  for (let plane = begin; plane < end; ++plane)
+    averageScatter(b, b.dx + ((<usize>plane * <usize>size) << 2), b.dy + ((<usize>plane * <usize>windows) << 2));
 }

@@ -71,6 +71,9 @@ const result = await asc.main(
     '--converge',
     '--uncheckedBehavior',
     'always',
+    // a generic function for other files' kernels is no export of the module
+    '--disableWarning',
+    '235',
     '--importMemory',
     '--sharedMemory',
     '--initialMemory',

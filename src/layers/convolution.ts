@@ -255,6 +255,7 @@ function convolutionKind<L extends ConvolutionLayer>(rank: Rank, defaultName: st
       const { image, restore } = windowedInput(X!, rank, functionName)
       return [restore(dlconvOperation.infer({ X: image, weights: Weights!, bias: Bias! }, windows(layer))[0]!)]
     },
+    block: (layer) => (layer.paddingValue === 0 ? { step: 'convolution', rank, options: windows(layer) } : undefined),
     compute(layer, [X], { Weights, Bias }) {
       const { over } = windowedInput(X!, rank, functionName)
       const weightsFormat = over.includes('T') ? `${over}CU` : undefined

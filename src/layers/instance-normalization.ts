@@ -138,6 +138,7 @@ const kind = defineLayer<InstanceNormalizationLayer>({
   resolve: (_, [X]) => ({ numChannels: channelsOf(X!).channels }),
   output: (layer, [X], { Offset, Scale }) =>
     instancenormOperation.infer({ X: X!, offset: Offset!, scale: Scale! }, { epsilon: layer.epsilon }).slice(0, 1),
+  block: ({ epsilon }) => ({ step: 'normalization', options: { epsilon } }),
   compute: (layer, [X], { Offset, Scale }) => [instancenorm(X!, Offset!, Scale!, { epsilon: layer.epsilon })],
 })
 

@@ -1,4 +1,5 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
+import type { BlockPart } from '../operations/block-options.js'
 import type { RandomStream } from '../operations/random.js'
 import type { Fans } from './initializers.js'
 import type { Positional } from './layer-arguments.js'
@@ -74,6 +75,8 @@ export interface LayerDefinition<L> {
   ) => readonly ArrayInfo[]
   /** Derived and 'auto' properties for these inputs. */
   readonly resolve?: (layer: L, inputs: readonly ArrayInfo[]) => Readonly<Record<string, unknown>>
+  /** What the layer is where a network runs several as one operation; undefined where its settings do not go with that. */
+  readonly block?: (layer: L) => BlockPart | undefined
   readonly compute: (
     layer: L,
     inputs: readonly DlArray[],

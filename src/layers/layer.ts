@@ -4,6 +4,7 @@ import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { describe, normalized, numel } from '../array/format.js'
 import { type DisplayValue, formatShort } from '../array/number-display.js'
 import { DimensionError, DlnetError, NetworkError, OptionError } from '../errors.js'
+import type { BlockPart } from '../operations/block-options.js'
 import type { RandomStream } from '../operations/random.js'
 import { constantValue, initialValue } from './initializers.js'
 import { matlabName, readArguments } from './layer-arguments.js'
@@ -517,7 +518,13 @@ export function runLayer(
   })
 }
 
-function ownParameters(layer: Layer): Record<string, DlArray> {
+/** What the layer is where a network runs several as one operation. */
+export function blockPart(layer: Layer): BlockPart | undefined {
+  return interiorOf(layer).kind.block?.(layer)
+}
+
+/** Learnables and state by name. Throws a {@link NetworkError} for one that is empty. */
+export function ownParameters(layer: Layer): Record<string, DlArray> {
   const own: Record<string, DlArray> = {}
   for (const { name, value } of [...learnablesOf(layer), ...stateOf(layer)]) {
     if (!value)

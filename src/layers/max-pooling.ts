@@ -129,6 +129,10 @@ function maxPoolingKind<L extends MaxPoolingLayer>(rank: Rank, defaultName: stri
       const { over } = windowedInput(X!, rank, functionName)
       return maxpoolOperation.infer({ X: X! }, { ...options(layer, over), winners: false })
     },
+    block(layer) {
+      const { poolSize, stride: poolStride, padding: poolPadding } = options(layer, '')
+      return { step: 'pooling', rank, options: { pooling: 'max', poolSize, poolStride, poolPadding } }
+    },
     compute(layer, [X]) {
       const { over } = windowedInput(X!, rank, functionName)
       const { poolSize, ...rest } = options(layer, over)

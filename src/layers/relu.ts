@@ -13,6 +13,7 @@ const kind = defineLayer<ReluLayer>({
   properties: [],
   display: () => [{ properties: ['name'] }],
   output: (_, inputs) => inputs,
+  block: () => ({ step: 'activation', options: { activation: 'relu' } }),
   compute: (_, [X]) => [relu(X!)],
 })
 

@@ -2,14 +2,17 @@ import type { DlArray } from '../array/dlarray.js'
 import { isInputLayer, runLayer } from '../layers/layer.js'
 import type { LayerContext } from '../layers/layer-definition.js'
 import { freeEarly, scope } from '../memory/scope.js'
+import { fusedSteps, runAsBlock } from './fusion.js'
 import { type LayerGraph, type Port, portKey, sourcesOf, topologicalOrder } from './layer-graph.js'
 import type { Overrides } from './network-parameters.js'
 
-// What a network does, as a list of steps over numbered slots; the graph says what it is. Each slot is written once. Steps
-// may later stand for several layers that run as one.
+// What a network does, as a list of steps over numbered slots; the graph says what it is. Each slot is written once. A step
+// is one layer, or several that run as one operation where that is possible.
 
 export interface Step {
   readonly layer: number
+  /** Layers behind it, each the only reader of the one before, that may run as one operation with it. */
+  readonly followers?: readonly number[]
   /** Slots read, one for each input of the layer. */
   readonly inputs: readonly number[]
   /** Slots written, one for each output. */
@@ -59,13 +62,14 @@ export function planExecution(graph: LayerGraph, inputs: readonly Port[], output
     })
 
   const asked = outputs.map((port) => slotOf.get(portKey(port))!)
+  const together = fusedSteps(planned, graph, asked)
   const lastStep = new Map<number, number>()
-  planned.forEach((step, number) => {
+  together.forEach((step, number) => {
     for (const slot of [...step.outputs, ...step.inputs]) lastStep.set(slot, number)
   })
-  const finished: number[][] = planned.map(() => [])
+  const finished: number[][] = together.map(() => [])
   for (const [slot, last] of lastStep) if (!asked.includes(slot)) finished[last]!.push(slot)
-  const steps = planned.map((step, number) => ({ ...step, finished: finished[number]! }))
+  const steps = together.map((step, number) => ({ ...step, finished: finished[number]! }))
   return { steps, slots, inputs: entry, outputs: asked }
 }
 
@@ -75,6 +79,33 @@ export interface PlanContext extends LayerContext {
   readonly parameters: Overrides | undefined
   /** Called after each layer. */
   readonly observe?: (layer: string, outputs: readonly DlArray[]) => void
+}
+
+/** The layers of a step as one operation, or one after the other where they are looked at or do not fit into one. */
+function runStep(
+  { layer, followers = [] }: Step,
+  graph: LayerGraph,
+  inputs: readonly DlArray[],
+  context: PlanContext,
+): readonly DlArray[] {
+  const numbers = [layer, ...followers]
+  if (followers.length > 0 && !context.observe) {
+    const layers = numbers.map((number) => ({
+      layer: graph.layers[number]!,
+      parameters: context.parameters?.get(number),
+    }))
+    const Y = runAsBlock(layers, inputs[0]!)
+    if (Y) return [Y]
+  }
+  let read = inputs
+  for (const number of numbers) {
+    const one = graph.layers[number]!
+    const before = read
+    read = scope(() => runLayer(one, before, context.parameters?.get(number), context))
+    context.observe?.(one.name, read)
+    if (number !== layer && !read.includes(before[0]!)) freeEarly(before[0]!)
+  }
+  return read
 }
 
 /**
@@ -92,10 +123,8 @@ export function runPlan(
     if (slot !== undefined) slots[slot] = inputs[i]
   })
   for (const step of plan.steps) {
-    const layer = graph.layers[step.layer]!
     const read = step.inputs.map((slot) => slots[slot]!)
-    const results = scope(() => runLayer(layer, read, context.parameters?.get(step.layer), context))
-    context.observe?.(layer.name, results)
+    const results = scope(() => runStep(step, graph, read, context))
     step.outputs.forEach((slot, i) => {
       slots[slot] = results[i]
     })

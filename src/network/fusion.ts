@@ -1,0 +1,126 @@
+import type { ArrayInfo, DlArray } from '../array/dlarray.js'
+import { positionsOf } from '../array/format.js'
+import { tapeOf } from '../autodiff/record.js'
+import { OptionError } from '../errors.js'
+import { blockPart, type Layer, ownParameters } from '../layers/layer.js'
+import { blockOperation } from '../operations/block.js'
+import { type BlockOptions, type BlockPart, blockPays, defaultBlock } from '../operations/block-options.js'
+import { backendFor } from '../operations/operation.js'
+import type { LayerGraph } from './layer-graph.js'
+
+// Layers in series that run as one operation: convolution, instance normalization, activation, pooling, in this order, at
+// least two of them. The plan finds such series; whether one runs as a block is decided with the arrays at hand.
+
+let isOn = true
+
+/**
+ * Whether networks run convolution, instance normalization, ReLU and pooling in series as one operation from now on; default
+ * true. Results agree to rounding either way: switch it off to compare, or to look for the cause of a difference.
+ *
+ * Fused are series of at least two of these layers in this order, each the only reader of the one before, on single arrays
+ * with one to three S dimensions, C, and at most a B. Errors: an {@link OptionError} unless given true or false.
+ */
+export function setFusion(enabled: boolean): void {
+  if (typeof enabled !== 'boolean')
+    throw new OptionError({
+      call: 'setFusion',
+      expects: 'true or false',
+      got: JSON.stringify(enabled) ?? String(enabled),
+      remedy: 'True is the default.',
+    })
+  isOn = enabled
+}
+
+/** A step of a plan, before it is known what each finishes. */
+interface PlannedStep {
+  readonly layer: number
+  readonly inputs: readonly number[]
+  readonly outputs: readonly number[]
+}
+
+const ORDER: readonly BlockPart['step'][] = ['convolution', 'normalization', 'activation', 'pooling']
+
+/** The same steps, with those that may run as one joined at the place of the first. `asked` are slots that are results. */
+export function fusedSteps(
+  steps: readonly PlannedStep[],
+  graph: LayerGraph,
+  asked: readonly number[],
+): (PlannedStep & { readonly followers?: readonly number[] })[] {
+  const readers = new Map<number, PlannedStep[]>()
+  for (const step of steps)
+    for (const slot of step.inputs) {
+      const known = readers.get(slot)
+      if (known) known.push(step)
+      else readers.set(slot, [step])
+    }
+  const results = new Set(asked)
+  /** The one step that reads the one result of a step. */
+  const next = ({ outputs }: PlannedStep): PlannedStep | undefined => {
+    const [slot] = outputs
+    const reading = readers.get(slot!)
+    if (outputs.length !== 1 || results.has(slot!) || reading?.length !== 1) return undefined
+    return reading[0]!.inputs.length === 1 ? reading[0] : undefined
+  }
+  const place = ({ layer }: PlannedStep) => {
+    const part = blockPart(graph.layers[layer]!)
+    return part ? ORDER.indexOf(part.step) : -1
+  }
+  const taken = new Set<PlannedStep>()
+  return steps.flatMap((step) => {
+    if (taken.has(step)) return []
+    const series = [step]
+    let at = place(step)
+    for (let one = next(step); at >= 0 && one && place(one) > at; one = next(one)) {
+      series.push(one)
+      at = place(one)
+    }
+    if (series.length === 1) return [step]
+    for (const one of series) taken.add(one)
+    const last = series.at(-1)!
+    return [{ ...step, outputs: last.outputs, followers: series.slice(1).map(({ layer }) => layer) }]
+  })
+}
+
+interface LayerInSeries {
+  readonly layer: Layer
+  /** In place of the layer's own. */
+  readonly parameters: Readonly<Record<string, DlArray>> | undefined
+}
+
+/** The result of layers in series as one operation; undefined where they cannot, or should not, run as one. */
+export function runAsBlock(layers: readonly LayerInSeries[], X: DlArray): DlArray | undefined {
+  if (!isOn || backendFor('single') !== 'wasm') return undefined
+  const inputs: { X: DlArray } & { [K in 'weights' | 'bias' | 'offset' | 'scale']?: DlArray } = { X }
+  let options: BlockOptions = defaultBlock
+  const rank = positionsOf(X.dims, 'S').length
+  for (const { layer, parameters } of layers) {
+    const part = blockPart(layer)
+    if (!part || (part.rank !== undefined && part.rank !== rank)) return undefined
+    options = { ...options, ...part.options }
+    const { Weights, Bias, Offset, Scale } =
+      parameters ?? (part.step === 'activation' || part.step === 'pooling' ? {} : ownParameters(layer))
+    if (part.step === 'convolution') Object.assign(inputs, { weights: Weights, bias: Bias })
+    if (part.step === 'normalization') Object.assign(inputs, { offset: Offset, scale: Scale })
+  }
+  const arrays = Object.values(inputs)
+  if (!arrays.every((array) => array.underlyingType === 'single')) return undefined
+  options = { ...options, keep: tapeOf(arrays) !== undefined }
+  return fits(inputs, options) ? blockOperation.run(inputs, options) : undefined
+}
+
+/** False also for inputs that do not fit: the layers one by one say which it is. */
+function fits(inputs: { readonly X: ArrayInfo | DlArray }, options: BlockOptions): boolean {
+  const infos = Object.fromEntries(
+    Object.entries(inputs as Record<string, DlArray>).map(([name, { size, dims }]) => [
+      name,
+      { size, dims, type: 'single' as const },
+    ]),
+  ) as unknown as { readonly X: ArrayInfo }
+  try {
+    if (!blockPays(infos, options)) return false
+    blockOperation.infer(infos, options)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,124 @@
+import type { DlArray } from '../array/dlarray.js'
+import type { Elements } from '../array/storage.js'
+import { liveTrace, type TraceEntry, withoutRecording, withRecording } from '../autodiff/record.js'
+import { makeArray, scope } from '../memory/scope.js'
+import { type BlockInputs, type BlockOptions, poolingOf, windowsOf } from './block-options.js'
+import { dlconvOperation } from './convolution.js'
+import { instancenormOperation } from './instancenorm.js'
+import { leakyreluOperation } from './leakyrelu.js'
+import { allocate } from './operation.js'
+import { avgpoolOperation, maxpoolOperation } from './pooling.js'
+import { reluOperation } from './relu.js'
+
+// A block as the operations that it stands for, one after the other: what it means, and its derivatives of any order.
+
+interface Composed {
+  readonly Y: DlArray
+  /** What the convolution made. */
+  readonly Z: DlArray | undefined
+  readonly statistics: DlArray | undefined
+}
+
+export function composedBlock(
+  { X, weights, bias, offset, scale }: BlockInputs<DlArray>,
+  options: BlockOptions,
+): Composed {
+  const { epsilon, activation, leak, pooling, paddingValue, keep } = options
+  const convolved = bias ? { X, weights: weights!, bias } : { X, weights: weights! }
+  const Z = weights && dlconvOperation.run(convolved, windowsOf(options))
+  let Y = Z ?? X
+  let statistics: DlArray | undefined
+  if (offset && scale) ({ Y, statistics } = instancenormOperation.runAll({ X: Y, offset, scale }, { epsilon }))
+  if (activation === 'relu') Y = reluOperation.run({ X: Y })
+  if (activation === 'leakyrelu') Y = leakyreluOperation.run({ X: Y }, { scale: leak })
+  if (pooling === 'max') Y = maxpoolOperation.run({ X: Y }, { ...poolingOf(options), winners: keep })
+  if (pooling === 'average') Y = avgpoolOperation.run({ X: Y }, { ...poolingOf(options), paddingValue })
+  return { Y, Z, statistics }
+}
+
+/** By input of the block, the gradient with respect to it: for those that are traced. */
+export type BlockGradients = Partial<Record<keyof BlockInputs<unknown>, DlArray>>
+
+/**
+ * The gradients of a block for inputs of which some are traced, where dY is the gradient of its result: the steps again, and
+ * back through them. Each step has its predecessor as its first input.
+ */
+export function composedGradients(
+  inputs: BlockInputs<DlArray>,
+  dY: DlArray,
+  options: BlockOptions,
+  differentiate = <T>(back: () => T): T => back(),
+): BlockGradients {
+  const { Y } = composedBlock(inputs, { ...options, keep: true })
+  const steps =
+    Number(inputs.weights !== undefined) +
+    Number(inputs.offset !== undefined) +
+    Number(options.activation !== 'none') +
+    Number(options.pooling !== 'none')
+  const gradients: BlockGradients = {}
+  let gradient: DlArray | undefined = dY
+  let entry: TraceEntry | undefined = liveTrace(Y)
+  for (let step = 0; step < steps && entry && gradient; step++) {
+    const { node }: TraceEntry = entry
+    const flowing: DlArray = gradient
+    const wanted = node.inputs.map((input) => input !== undefined)
+    const results = differentiate(() => node.differentiate([flowing], wanted))
+    node.inputNames.forEach((name, i) => {
+      if (i > 0) gradients[name as keyof BlockInputs<unknown>] = results[i]
+    })
+    gradient = results[0]
+    entry = node.inputs[0]
+  }
+  // what is left came back to X, unless X is not traced
+  if (entry) gradients.X = gradient
+  return gradients
+}
+
+/** Elements with their description, as the reference kernels get them. */
+export interface Described {
+  readonly values: Elements
+  readonly info: {
+    readonly size: readonly number[]
+    readonly dims: string
+    readonly type: 'single' | 'double' | 'logical'
+  }
+}
+
+function arrayOf({ values, info }: Described): DlArray {
+  const storage = allocate(info)
+  storage.view().set(values)
+  return makeArray(storage, info.size, info.dims, info.type)
+}
+
+function arraysOf(described: BlockInputs<Described>): BlockInputs<DlArray> {
+  return Object.fromEntries(
+    Object.entries(described).map(([name, one]) => [name, arrayOf(one as Described)]),
+  ) as unknown as BlockInputs<DlArray>
+}
+
+/** The reference kernel: the composed form. */
+export function referenceBlock(
+  inputs: BlockInputs<Described>,
+  options: BlockOptions,
+  write: (results: Composed) => void,
+): void {
+  withoutRecording(() => scope(() => write(composedBlock(arraysOf(inputs), options))))
+}
+
+/** The reference kernel of the gradient: back through the composed form. */
+export function referenceBlockGradient(
+  inputs: BlockInputs<Described>,
+  dY: Described,
+  options: BlockOptions,
+  write: (results: BlockGradients) => void,
+): void {
+  withoutRecording(() =>
+    withRecording((tape) =>
+      scope(() => {
+        const arrays = arraysOf(inputs)
+        for (const array of Object.values(arrays) as DlArray[]) array.trace = tape.input(array)
+        write(composedGradients(arrays, arrayOf(dY), options, withoutRecording))
+      }),
+    ),
+  )
+}

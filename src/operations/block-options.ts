@@ -1,0 +1,187 @@
+import type { ArrayInfo } from '../array/dlarray.js'
+import { describe, numel } from '../array/format.js'
+import { DimensionError, OptionError } from '../errors.js'
+import { dlconvOperation } from './convolution.js'
+import {
+  type ConvolutionGeometry,
+  convolutionGeometry,
+  imageLayout,
+  type Padding,
+  type PerDimension,
+  weightsLayout,
+} from './convolution-geometry.js'
+import { instancenormOperation } from './instancenorm.js'
+import { channelLayout } from './layout.js'
+import { resultType } from './operation.js'
+import { type PoolingGeometry, type PoolingOptions, poolingGeometry } from './pooling-geometry.js'
+
+// What a block is: convolution, instance normalization, activation, pooling, in this order, each of which may be missing.
+
+export interface BlockOptions {
+  /** Of the convolution, which is there when weights are given; as in `dlconv`. */
+  readonly stride: PerDimension
+  readonly dilationFactor: PerDimension
+  readonly padding: Padding
+  /** Of the normalization, which is there when offset and scale are given. */
+  readonly epsilon: number
+  readonly activation: 'none' | 'relu' | 'leakyrelu'
+  /** Factor of negative elements for `'leakyrelu'`, 0 or more. */
+  readonly leak: number
+  readonly pooling: 'none' | 'max' | 'average'
+  /** Of the pooling, over all S. */
+  readonly poolSize: PoolingOptions['poolSize']
+  readonly poolStride: PoolingOptions['stride']
+  readonly poolPadding: PoolingOptions['padding']
+  /** Of average pooling: 0, or `'mean'` to leave padding out. */
+  readonly paddingValue: 0 | 'mean'
+  /** Whether to keep what the backward pass reads. */
+  readonly keep: boolean
+}
+
+/** What one layer is in a block. */
+export interface BlockPart {
+  readonly step: 'convolution' | 'normalization' | 'activation' | 'pooling'
+  /** S dimensions of its inputs, where it asks for a number of them. */
+  readonly rank?: number
+  readonly options: Partial<BlockOptions>
+}
+
+export const defaultBlock: BlockOptions = {
+  stride: 1,
+  dilationFactor: 1,
+  padding: 0,
+  epsilon: 1e-5,
+  activation: 'none',
+  leak: 0.01,
+  pooling: 'none',
+  poolSize: 1,
+  poolStride: 1,
+  poolPadding: 0,
+  paddingValue: 0,
+  keep: true,
+}
+
+/** The arrays of a block: X, and what its steps need. */
+export interface BlockInputs<T> {
+  readonly X: T
+  readonly weights?: T
+  readonly bias?: T
+  readonly offset?: T
+  readonly scale?: T
+}
+
+export interface BlockPlan {
+  readonly convolution: ConvolutionGeometry | undefined
+  readonly isNormalized: boolean
+  readonly epsilon: number
+  readonly activation: BlockOptions['activation']
+  readonly leak: number
+  readonly pooling: { readonly kind: 'max' | 'average'; readonly geometry: PoolingGeometry } | undefined
+  readonly keep: boolean
+  /** Elements of a plane after the convolution, channels and observations of it. */
+  readonly inner: number
+  readonly channels: number
+  readonly observations: number
+  /** What the convolution makes; X without one. */
+  readonly Z: ArrayInfo
+  readonly Y: ArrayInfo
+}
+
+/** Planes that are pooled are held in the working memory of a thread, up to three times. */
+const LARGEST_POOLED_PLANE = 131072
+/** Fewer and larger groups than this are better shared between threads part by part, as `instancenorm` does. */
+const FEW_PLANES = 16
+const LARGE_PLANE = 16384
+
+/** Checks a block and describes what it does. */
+export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions, call: string): BlockPlan {
+  const { X, weights, bias, offset, scale } = inputs
+  const { activation, leak, pooling, paddingValue, keep, epsilon } = options
+  if (!['none', 'relu', 'leakyrelu'].includes(activation) || !['none', 'max', 'average'].includes(pooling))
+    throw new OptionError({
+      call,
+      expects: "the activation 'none', 'relu' or 'leakyrelu' and the pooling 'none', 'max' or 'average'",
+      got: JSON.stringify({ activation, pooling }),
+      remedy: 'Leave out what the block does not have.',
+    })
+  if (!(leak >= 0 && Number.isFinite(leak)))
+    throw new OptionError({
+      call,
+      expects: 'a leak of 0 or more',
+      got: String(leak),
+      remedy: 'Compute the steps one by one for a negative factor.',
+    })
+  if (!isFormat(X))
+    throw new DimensionError({
+      call,
+      expects: 'an array with one to three S dimensions, C, and at most a B',
+      got: describe(X),
+      remedy: 'Compute the steps one by one for other formats.',
+    })
+  const type = resultType([X, weights, bias, offset, scale])
+  let Z: ArrayInfo = { size: X.size, dims: X.dims, type }
+  let convolution: ConvolutionGeometry | undefined
+  if (weights) {
+    // checks channels and bias as well
+    Z = dlconvOperation.infer(bias ? { X, weights, bias } : { X, weights }, windowsOf(options))[0]!
+    const image = imageLayout(X, call)
+    const filters = weightsLayout(weights, image.extents.length, 'channels per group, filters per group', call)
+    convolution = convolutionGeometry(image, filters, windowsOf(options), call)
+  }
+  if (offset && scale) instancenormOperation.infer({ X: Z, offset, scale }, { epsilon })
+  const { inner, channels, observations } = channelLayout(Z, call)
+  let Y: ArrayInfo = { ...Z, type }
+  let pool: BlockPlan['pooling']
+  if (pooling !== 'none') {
+    const { geometry, size } = poolingGeometry(Z, poolingOf(options), paddingValue === 'mean', call)
+    pool = { kind: pooling, geometry }
+    Y = { size, dims: Z.dims, type }
+    if (numel(geometry.image) > LARGEST_POOLED_PLANE || numel(geometry.output) > LARGEST_POOLED_PLANE)
+      throw new DimensionError({
+        call,
+        expects: `planes of at most ${LARGEST_POOLED_PLANE} elements to pool`,
+        got: describe(Z),
+        remedy: 'Compute the steps one by one for larger ones.',
+      })
+  }
+  return {
+    convolution,
+    isNormalized: offset !== undefined,
+    epsilon,
+    activation,
+    leak,
+    pooling: pool,
+    keep,
+    inner,
+    channels,
+    observations,
+    Z: { ...Z, type },
+    Y,
+  }
+}
+
+function isFormat({ dims }: ArrayInfo): boolean {
+  return /^S{1,3}CB?$/.test(dims)
+}
+
+/** Whether the steps can run as one block, and gain by it. Inputs that do not fit one another may throw. */
+export function blockPays({ X, weights, offset }: BlockInputs<ArrayInfo>, options: BlockOptions): boolean {
+  if (!isFormat(X) || !(options.leak >= 0)) return false
+  const Z = weights ? dlconvOperation.infer({ X, weights }, windowsOf(options))[0]! : X
+  const { inner, channels, observations } = channelLayout(Z, 'block')
+  if (channels * observations < FEW_PLANES && inner > LARGE_PLANE) return false
+  if (options.pooling === 'none') return offset !== undefined || weights !== undefined
+  if (inner > LARGEST_POOLED_PLANE) return false
+  const pooled = poolingGeometry(Z, poolingOf(options), false, 'block')
+  return numel(pooled.geometry.output) <= LARGEST_POOLED_PLANE
+}
+
+/** The options of the convolution. */
+export function windowsOf({ stride, dilationFactor, padding }: BlockOptions) {
+  return { stride, dilationFactor, padding }
+}
+
+/** The options of the pooling. */
+export function poolingOf({ poolSize, poolStride, poolPadding }: BlockOptions): PoolingOptions {
+  return { poolSize, stride: poolStride, padding: poolPadding, poolFormat: '' }
+}
