@@ -2,7 +2,7 @@ import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { positionsOf } from '../array/format.js'
 import { OptionError } from '../errors.js'
 import { minusOperation, plusOperation, rdivideOperation, scaled, timesOperation } from './arithmetic.js'
-import { call, type DataFormatOption, type Operand, scalar } from './call.js'
+import { call, type DataFormatOption, scalar } from './call.js'
 import { channelLayout, checkPerChannel } from './layout.js'
 import { type Grouping, launchNormalization, launchNormalizationGradient, statisticsSize } from './normalization.js'
 import { type GradientContext, operation, resultType } from './operation.js'
@@ -227,8 +227,8 @@ export const instancenormGradientOperation = operation({
  */
 export function instancenorm<F extends string>(
   X: DlArray<F>,
-  offset: Operand,
-  scale: Operand,
+  offset: DlArray,
+  scale: DlArray,
   options: { readonly epsilon?: number } & DataFormatOption = {},
 ): DlArray<F> {
   return call(instancenormOperation, { X, offset, scale }, options) as DlArray<F>

@@ -5,6 +5,7 @@ import { crossentropy, indexcrossentropy } from '../operations/crossentropy.js'
 import { huber } from '../operations/huber.js'
 import { l1loss } from '../operations/l1loss.js'
 import { l2loss } from '../operations/l2loss.js'
+import { checkChannels } from './network-data.js'
 
 /** The losses of `trainnet` that have a name. */
 export type LossName =
@@ -102,6 +103,7 @@ export function trainingLoss(loss: unknown, call: string): TrainingLoss {
               ? 'Give targets: trainnet(X, T, layers, loss, options), or a datastore that holds them.'
               : 'Give a function that adds the losses of all outputs.',
         })
+      checkChannels(outputs, targets, call, found.labels)
       return found.compute(outputs[0]!, targets[0]!)
     },
   }

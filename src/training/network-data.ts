@@ -1,6 +1,7 @@
 /** Mini-batches for a network: which labels the dimensions of data in memory have. */
 
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
+import { describe } from '../array/format.js'
 import { ArrayDatastore, CombinedDatastore, datastoreSource, isBatchStream, streamSource } from '../data/datastore.js'
 import type { BatchSource, BatchStream, PredictorData, SizedValues, TargetData } from '../data/minibatch.js'
 import { inMemorySource, type SourceOptions } from '../data/source.js'
@@ -141,14 +142,13 @@ export function checkChannels(
       remedy: 'Give one array of targets for each output, in their order.',
     })
   const channels = ({ size, dims }: ArrayInfo | DlArray) => (dims.includes('C') ? size[dims.indexOf('C')]! : 1)
-  const counted = (count: number) => `${count} ${count === 1 ? 'channel' : 'channels'}`
   predictions.forEach((prediction, i) => {
     const target = targets[i]!
     if (channels(prediction) === channels(target) || (encoding === 'index' && channels(target) === 1)) return
     throw new DimensionError({
       call,
-      expects: 'as many channels in the targets as in the predictions',
-      got: `${counted(channels(prediction))} in the predictions and ${channels(target)} in the targets`,
+      expects: `the number of channels in predictions (${channels(prediction)}) to match the number of channels in the targets (${channels(target)})`,
+      got: `predictions of ${describe(prediction)} and targets of ${describe(target)}`,
       remedy:
         channels(target) === 1
           ? 'Give class labels as labels: strings, or categorical(numbers).'

@@ -20,7 +20,8 @@ import { normals } from '../support/random.js'
 
 type Named = Record<string, DlArray>
 
-const operations = await allOperations()
+// Kernels of a gradient that have no samples are reached through the operation whose gradient they are.
+const operations = (await allOperations()).filter((operation) => operation.samples().length > 0)
 
 /** Step of central differences: the error of the fourth-order formula is about step^4, of rounding 1e-16 / step. */
 const STEP = 5e-4
@@ -118,12 +119,6 @@ afterAll(() => setBackend('wasm'))
 
 describe.each(operations.map((operation) => [operation.name, operation] as const))('%s', (_, operation) => {
   const samples = operation.samples().map((sample) => [describeSample(sample), sample] as const)
-  if (samples.length === 0) {
-    // Kernels of a gradient that have no samples are reached through the operation whose gradient they are.
-    it.skip('has no samples of its own', () => undefined)
-    return
-  }
-
   describe.each(samples)('%s', (_, sample) => {
     const options = sample.options ?? {}
     const smooth = operation.differentiable.length > 0
@@ -151,7 +146,8 @@ describe.each(operations.map((operation) => [operation.name, operation] as const
       expect(storages()).toBe(before)
     })
 
-    it.runIf(smooth)('has the gradient of central differences, on every backend', () => {
+    if (!smooth) return
+    it('has the gradient of central differences, on every backend', () => {
       const before = storages()
       scope(() => {
         const double = inputsOf(operation, sample, 'double')
@@ -179,7 +175,8 @@ describe.each(operations.map((operation) => [operation.name, operation] as const
     })
 
     const elements = operation.inputNames.reduce((total, name) => total + numel(sample.inputs[name]?.size ?? [0]), 0)
-    it.runIf(smooth && elements <= LARGEST_FOR_SECOND)('has the second derivative of central differences', () => {
+    if (elements > LARGEST_FOR_SECOND) return
+    it('has the second derivative of central differences', () => {
       scope(() => {
         const double = inputsOf(operation, sample, 'double')
         const second = secondOf(operation, double, options)

@@ -66,7 +66,7 @@ describe('channels of predictions and targets', () => {
   it('must be as many', () => {
     expect(() => checkChannels([info(2)], [info(2)], 'trainnet')).not.toThrow()
     expect(() => checkChannels([info(2)], [info(1)], 'trainnet')).toThrowErrorMatchingInlineSnapshot(
-      `[DimensionError: trainnet: expected as many channels in the targets as in the predictions, but got 2 channels in the predictions and 1 in the targets. Give class labels as labels: strings, or categorical(numbers).]`,
+      `[DimensionError: trainnet: expected the number of channels in predictions (2) to match the number of channels in the targets (1), but got predictions of 2(C) × 5(B) and targets of 1(C) × 5(B). Give class labels as labels: strings, or categorical(numbers).]`,
     )
     expect(() => checkChannels([info(2)], [], 'trainnet')).toThrow(DimensionError)
   })
