@@ -132,7 +132,7 @@ describe('testnet', () => {
     await expect(testnet(classifier, X, ['a', 'b', 'c', 'a', 'b'], 'accuracy')).rejects.toThrow(DimensionError)
     await expect(testnet(classifier, X, labels, 'acuracy' as never)).rejects.toThrow(OptionError)
     await expect(testnet(classifier, X, [[1], [0], [1], [0], [0]], 'rmse')).rejects.toThrow(
-      /2 channels in the predictions and 1 in the targets/,
+      /predictions \(2\) to match the number of channels in the targets \(1\)/,
     )
   })
 })
