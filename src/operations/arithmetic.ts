@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
-import { type Combined, numel } from '../array/format.js'
-import { binaryOperation } from './binary.js'
+import { numel } from '../array/format.js'
+import { binaryOperation, type ElementwiseOfTwo } from './binary.js'
 import { call, type Operand } from './call.js'
 import { type Operation, operation } from './operation.js'
 import { launchUnary } from './unary.js'
@@ -89,40 +89,16 @@ export function scaled(X: DlArray, factor: number): DlArray {
  *
  * Errors: a {@link DimensionError} for extents that are neither equal nor 1. Source: MATLAB, `plus`.
  */
-export function plus<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function plus<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function plus<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function plus(A: Operand, B: Operand): DlArray
-export function plus(A: Operand, B: Operand): DlArray {
-  return call(plusOperation, { A, B })
-}
+export const plus: ElementwiseOfTwo = (A: Operand, B: Operand) => call(plusOperation, { A, B })
 
 /** A - B, element by element, with implicit expansion as in {@link plus}. Source: MATLAB, `minus`. */
-export function minus<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function minus<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function minus<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function minus(A: Operand, B: Operand): DlArray
-export function minus(A: Operand, B: Operand): DlArray {
-  return call(minusOperation, { A, B })
-}
+export const minus: ElementwiseOfTwo = (A: Operand, B: Operand) => call(minusOperation, { A, B })
 
 /** A .* B, element by element, with implicit expansion as in {@link plus}. Source: MATLAB, `times`. */
-export function times<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function times<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function times<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function times(A: Operand, B: Operand): DlArray
-export function times(A: Operand, B: Operand): DlArray {
-  return call(timesOperation, { A, B })
-}
+export const times: ElementwiseOfTwo = (A: Operand, B: Operand) => call(timesOperation, { A, B })
 
 /** A ./ B, element by element, with implicit expansion as in {@link plus}. Source: MATLAB, `rdivide`. */
-export function rdivide<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function rdivide<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function rdivide<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function rdivide(A: Operand, B: Operand): DlArray
-export function rdivide(A: Operand, B: Operand): DlArray {
-  return call(rdivideOperation, { A, B })
-}
+export const rdivide: ElementwiseOfTwo = (A: Operand, B: Operand) => call(rdivideOperation, { A, B })
 
 /** -X, element by element. Source: MATLAB, `uminus`. */
 export function uminus<F extends string>(X: DlArray<F>): DlArray<F> {

@@ -1,5 +1,7 @@
-import type { UnderlyingType } from '../array/dlarray.js'
+import type { DlArray, UnderlyingType } from '../array/dlarray.js'
+import type { Combined } from '../array/format.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
+import type { Operand } from './call.js'
 import { eachPair, expansion, type LoopNest, loopNest } from './expansion.js'
 import { type GradientRule, operation, resultType, type Sample } from './operation.js'
 
@@ -60,6 +62,14 @@ const expansionSamples: readonly Sample<'A' | 'B', object>[] = [
   { inputs: { A: { size: [5, 3, 4, 2], format: 'SSCB' }, B: { size: [1, 1, 4] } } },
   { inputs: { A: { size: [0, 3] }, B: { size: [1, 3] } } },
 ]
+
+/** How users call an element-wise function of two arrays or of an array and a number: the compiler follows the formats. */
+export interface ElementwiseOfTwo {
+  <A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
+  <A extends string>(A: DlArray<A>, B: number): DlArray<A>
+  <B extends string>(A: number, B: DlArray<B>): DlArray<B>
+  (A: Operand, B: Operand): DlArray
+}
 
 /** Functions of two numbers, in the order of the kernel's codes. */
 const functions = [

@@ -1,6 +1,4 @@
-import type { DlArray } from '../array/dlarray.js'
-import type { Combined } from '../array/format.js'
-import { type BinaryFunction, binaryOperation } from './binary.js'
+import { type BinaryFunction, binaryOperation, type ElementwiseOfTwo } from './binary.js'
 import { call, type Operand } from './call.js'
 
 // Comparisons, element by element with implicit expansion: logical arrays of 0 and 1. NaN equals nothing.
@@ -24,55 +22,19 @@ export const gtOperation = comparison('gt', (a, b) => a > b)
 export const geOperation = comparison('ge', (a, b) => a >= b)
 
 /** 1 where A equals B, else 0; implicit expansion as in {@link plus}. Source: MATLAB, `eq`. */
-export function eq<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function eq<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function eq<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function eq(A: Operand, B: Operand): DlArray
-export function eq(A: Operand, B: Operand): DlArray {
-  return call(eqOperation, { A, B })
-}
+export const eq: ElementwiseOfTwo = (A: Operand, B: Operand) => call(eqOperation, { A, B })
 
 /** 1 where A differs from B, also where one is NaN, else 0. Source: MATLAB, `ne`. */
-export function ne<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function ne<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function ne<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function ne(A: Operand, B: Operand): DlArray
-export function ne(A: Operand, B: Operand): DlArray {
-  return call(neOperation, { A, B })
-}
+export const ne: ElementwiseOfTwo = (A: Operand, B: Operand) => call(neOperation, { A, B })
 
 /** 1 where A is less than B, else 0. Source: MATLAB, `lt`. */
-export function lt<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function lt<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function lt<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function lt(A: Operand, B: Operand): DlArray
-export function lt(A: Operand, B: Operand): DlArray {
-  return call(ltOperation, { A, B })
-}
+export const lt: ElementwiseOfTwo = (A: Operand, B: Operand) => call(ltOperation, { A, B })
 
 /** 1 where A is at most B, else 0. Source: MATLAB, `le`. */
-export function le<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function le<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function le<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function le(A: Operand, B: Operand): DlArray
-export function le(A: Operand, B: Operand): DlArray {
-  return call(leOperation, { A, B })
-}
+export const le: ElementwiseOfTwo = (A: Operand, B: Operand) => call(leOperation, { A, B })
 
 /** 1 where A is greater than B, else 0. Source: MATLAB, `gt`. */
-export function gt<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function gt<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function gt<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function gt(A: Operand, B: Operand): DlArray
-export function gt(A: Operand, B: Operand): DlArray {
-  return call(gtOperation, { A, B })
-}
+export const gt: ElementwiseOfTwo = (A: Operand, B: Operand) => call(gtOperation, { A, B })
 
 /** 1 where A is at least B, else 0. Source: MATLAB, `ge`. */
-export function ge<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function ge<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function ge<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function ge(A: Operand, B: Operand): DlArray
-export function ge(A: Operand, B: Operand): DlArray {
-  return call(geOperation, { A, B })
-}
+export const ge: ElementwiseOfTwo = (A: Operand, B: Operand) => call(geOperation, { A, B })

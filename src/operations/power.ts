@@ -1,7 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
-import type { Combined } from '../array/format.js'
 import { minusOperation, plusOperation, timesOperation } from './arithmetic.js'
-import { binaryOperation } from './binary.js'
+import { binaryOperation, type ElementwiseOfTwo } from './binary.js'
 import { call, type Operand, scalar } from './call.js'
 import { eqOperation, gtOperation, leOperation } from './comparison.js'
 import { logOperation } from './exponential.js'
@@ -39,11 +38,7 @@ export const powerOperation = binaryOperation({
  * A to the power B, element by element, with implicit expansion as in {@link plus}; NaN for negative elements of A with
  * exponents that are not whole (MATLAB gives complex numbers there). Source: MATLAB, `power`.
  */
-export function power<A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-export function power<A extends string>(A: DlArray<A>, B: number): DlArray<A>
-export function power<B extends string>(A: number, B: DlArray<B>): DlArray<B>
-export function power(A: Operand, B: Operand): DlArray
-export function power(A: Operand, B: Operand): DlArray {
+export const power: ElementwiseOfTwo = (A: Operand, B: Operand) => {
   // a square is a product: faster, and as exact
   if (B === 2 && typeof A !== 'number') return call(timesOperation, { A, B: A })
   return call(powerOperation, { A, B })
