@@ -150,25 +150,23 @@ export function operation<
   function compute(named: Named<I, Q, DlArray>, options: O): DlArray[] {
     const arrays = inputNames.map((input) => (named as { readonly [name: string]: DlArray | undefined })[input])
     // Plain descriptions, not arrays: a rule may spread them.
-    const described = Object.fromEntries(inputNames.map((input, i) => [input, arrays[i] && infoOf(arrays[i])]))
-    const { outputs: infos, plan } = definition.rule(described as unknown as Named<I, Q, ArrayInfo>, options)
+    const described = byName(inputNames, arrays, infoOf) as Named<I, Q, ArrayInfo>
+    const { outputs: infos, plan } = definition.rule(described, options)
     const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, inputNames, arrays, infos, plan)
     const results = infos.map((info, position) => makeArray(storages[position]!, info.size, info.dims, info.type))
     const tape = tapeOf(arrays)
-    if (tape && differentiable.length > 0) record(tape, arrays, results, options, plan)
+    if (tape && differentiable.length > 0) record(tape, arrays, described, results, options, plan)
     return results
   }
 
   function record(
     tape: NonNullable<ReturnType<typeof tapeOf>>,
     arrays: readonly (DlArray | undefined)[],
+    described: Named<I, Q, ArrayInfo>,
     results: readonly DlArray[],
     options: O,
     plan: P,
   ): void {
-    const inputInfos = Object.fromEntries(
-      inputNames.map((input, i) => [input, arrays[i] && infoOf(arrays[i])]),
-    ) as unknown as Named<I, Q, ArrayInfo>
     const outputInfos = results.map(infoOf)
     const saved: Partial<Record<string, DlArray>> = {}
     // Outputs are saved after the node exists, so that what is saved knows where it came from.
@@ -181,7 +179,7 @@ export function operation<
           [K in U]?: DlArray
         },
         saved: saved as { [K in S]: DlArray },
-        inputs: inputInfos,
+        inputs: described,
         options,
         plan,
         wanted: Object.fromEntries(inputNames.map((input, i) => [input, wanted[i] === true])) as { [K in I]: boolean },
@@ -293,16 +291,17 @@ function moveTo(target: BackendName, storage: Storage): Storage {
   return copy
 }
 
-function byName<T>(
+/** A record of what `read` tells of each item, under its name. */
+function byName<V, T>(
   names: readonly string[],
-  storages: readonly (Storage | undefined)[],
-  read: (storage: Storage) => T,
+  items: readonly (V | undefined)[],
+  read: (item: V) => T,
   missing?: T,
 ): Record<string, T | undefined> {
   const result: Record<string, T | undefined> = {}
-  names.forEach((name, i) => {
-    const storage = storages[i]
-    result[name] = storage ? read(storage) : missing
-  })
+  for (let i = 0; i < names.length; i++) {
+    const item = items[i]
+    result[names[i]!] = item === undefined ? missing : read(item)
+  }
   return result
 }
