@@ -35,7 +35,7 @@ const MAXIMUM: i32 = 1;
 const AVERAGE: i32 = 2;
 
 @unmanaged
-class Block {
+export class Block {
   x: usize;
   /** Forward: the result; without pooling it may be x itself. */
   y: usize;
@@ -192,7 +192,7 @@ function maximumTwoByTwoForward(b: Block, plane: usize, to: usize): void {
 }
 
 /** One plane of x, at `x`, forward; `to` is where its result goes. */
-function planeForward(b: Block, plane: i32, x: usize, to: usize): void {
+export function planeForward(b: Block, plane: i32, x: usize, to: usize): void {
   if (b.normalized) {
     measureGroup(b, x, plane);
     prepareForward(b, plane, plane % b.channels);
@@ -220,7 +220,7 @@ function planeForward(b: Block, plane: i32, x: usize, to: usize): void {
 }
 
 @inline
-function windows(b: Block): usize {
+export function windows(b: Block): usize {
   return (<usize>b.outHeight * <usize>b.outWidth * <usize>b.outDepth) << 2;
 }
 
@@ -386,7 +386,7 @@ function maximumTwoByTwoBackward(b: Block, plane: usize, dy: usize, to: usize, h
 }
 
 /** One plane backward: the gradient with respect to x goes to `to`, its sums to planeSums. */
-function planeBackward(b: Block, plane: i32, x: usize, dy: usize, to: usize): void {
+export function planeBackward(b: Block, plane: i32, x: usize, dy: usize, to: usize): void {
   const inner = b.inner;
   const windowed = b.pooling != 0;
   let high: f32 = 0;

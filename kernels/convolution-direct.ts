@@ -10,7 +10,7 @@ const MOST_TAPS: i32 = 4096;
 /** Most filters per group. */
 const MOST_FILTERS: i32 = 64;
 
-@unmanaged class ConvolveDirectBlock {
+@unmanaged export class ConvolveDirectBlock {
   x: usize;
   packed: usize; // from packFilters
   bias: usize; // filters * groups floats, or 0
@@ -234,6 +234,11 @@ function finish(sums: usize, bias: f32, y: usize, stride: usize, count: i32, fir
  * starts as the bias; it depends on the numbers of taps and channels alone.
  */
 export function convolveDirect(block: ConvolveDirectBlock, begin: i32, end: i32): void {
+  convolveDirectTo(block, begin, end, block.y);
+}
+
+/** The same with y elsewhere. */
+export function convolveDirectTo(block: ConvolveDirectBlock, begin: i32, end: i32, y: usize): void {
   const filters = block.filters;
   const tapsH = block.tapsH;
   const tapsW = block.tapsW;
@@ -275,7 +280,7 @@ export function convolveDirect(block: ConvolveDirectBlock, begin: i32, end: i32)
     for (let f = 0; f < filters; f++)
       store<f32>(biases + (f << 2), block.bias ? load<f32>(block.bias + ((group * filters + f) << 2)) : 0);
     const image = block.x + ((rest * block.channels) as usize) * planeX;
-    const output = block.y + ((rest * filters) as usize) * planeY +
+    const output = y + ((rest * filters) as usize) * planeY +
       ((block.firstY + w0 * block.strideWY + d0 * block.strideDY) << 2);
     const filterPanels = block.packed + (((group * panels) as usize) * (k as usize) << 4);
     const used = (lines - 1) * block.stepW + (tapsW - 1) * abs(block.spacingW) + 1;

@@ -1,12 +1,26 @@
 import { numel } from '../array/format.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import type { BlockInputs, BlockPlan } from './block-options.js'
-import { launchConvolve, launchConvolveTransposed, launchFilterGradient } from './convolution-launch.js'
+import {
+  directGradientCut,
+  launchConvolve,
+  launchConvolveTransposed,
+  launchFilterGradient,
+  withDirectConvolution,
+  withDirectGradient,
+} from './convolution-launch.js'
 
 // Launches the kernels of kernels/block.ts.
 
 /** Elements that a thread takes at once. */
 const GRAIN = 16384
+/** From so many observations on every thread has some of its own. */
+const ENOUGH_OBSERVATIONS = 8
+/** Bytes that kernels/block-convolution.ts finds in the working memory of a thread: for an observation's planes, and in all. */
+const MOST_PLANES = 384 * 1024
+const WORKING_MEMORY = 2 ** 21
+/** What the gradient for filters needs of it besides. */
+const GRADIENT_MEMORY = 2 ** 18 + 2 ** 16
 const ACTIVATIONS = { none: 0, relu: 1, leakyrelu: 2 } as const
 const POOLINGS = { max: 1, average: 2 } as const
 
@@ -56,6 +70,11 @@ function described(plan: BlockPlan) {
   }
 }
 
+/** Bytes of the planes of an observation. */
+function planesBytes({ channels, inner }: BlockPlan): number {
+  return 4 * channels * inner
+}
+
 function work({ channels, observations, inner }: BlockPlan) {
   return { items: channels * observations, grain: Math.max(1, Math.ceil(GRAIN / Math.max(inner, 1))) }
 }
@@ -76,12 +95,27 @@ export function launchBlock(
     tail(at.X)
     return
   }
+  const addresses = { X: at.X, weights: at.weights, bias: at.bias }
   const convolve = (Y: number) => {
-    launchConvolve(wasm, convolution, { X: at.X, weights: at.weights, bias: at.bias, Y })
+    launchConvolve(wasm, convolution, { ...addresses, Y })
     tail(Y)
   }
-  if (plan.keep) convolve(at.Z)
-  else if (!plan.pooling) convolve(y)
+  const unpooled = plan.pooling ? 0 : y
+  const z = plan.keep ? at.Z : unpooled
+  const byObservation =
+    plan.observations >= ENOUGH_OBSERVATIONS &&
+    (z !== 0 || planesBytes(plan) <= MOST_PLANES) &&
+    withDirectConvolution(wasm, convolution, { ...addresses, Y: z }, (block, items) =>
+      wasm.withBlock('blockForward', { ...described(plan), x: z, y, scale, offset, statistics }, (rest) =>
+        wasm.launch(
+          'blockConvolveForward',
+          { convolution: block, tail: rest, items, kept: z === 0 ? 0 : 1 },
+          { items: plan.observations },
+        ),
+      ),
+    )
+  if (byObservation) return
+  if (z !== 0) convolve(z)
   else wasm.withTemporary(4 * numel(plan.Z.size), convolve)
 }
 
@@ -97,17 +131,38 @@ export function launchBlockGradient(
   const { scale, offset, statistics, dY: dy } = at
   const planes = channels * observations
   wasm.withTemporary(Math.max(8 * planes, 8 * channels), (planeSums) => {
-    const back = (x: number, dx: number) =>
-      wasm.launch('blockBackward', { ...described(plan), x, dy, dx, scale, offset, statistics, planeSums }, work(plan))
+    const backward = { ...described(plan), dy, scale, offset, statistics, planeSums }
+    const back = (x: number, dx: number) => wasm.launch('blockBackward', { ...backward, x, dx }, work(plan))
     if (!convolution) {
       if (wanted.X) back(at.X, at.dX)
       else wasm.withTemporary(4 * numel(plan.Z.size), (dx) => back(at.X, dx))
-    } else
-      wasm.withTemporary(4 * numel(plan.Z.size), (dZ) => {
-        back(at.Z, dZ)
-        if (wanted.weights) launchFilterGradient(wasm, convolution, { X: at.X, dY: dZ, dWeights: at.dWeights })
+    } else {
+      const cut = wanted.weights ? directGradientCut(convolution) : undefined
+      const room = 12 * plan.inner + GRADIENT_MEMORY + (wanted.X ? 0 : planesBytes(plan))
+      const together = cut && cut.splits >= ENOUGH_OBSERVATIONS && room <= WORKING_MEMORY ? cut : undefined
+      const lend = (use: (dZ: number) => void) =>
+        together && !wanted.X ? use(0) : wasm.withTemporary(4 * numel(plan.Z.size), use)
+      lend((dZ) => {
+        const gradient = { X: at.X, dY: dZ, dWeights: at.dWeights }
+        if (together)
+          withDirectGradient(wasm, convolution, gradient, together, (block) =>
+            wasm.withBlock('convolveFilterGradientDirect', block, (address) =>
+              wasm.withBlock('blockBackward', { ...backward, x: at.Z, dx: dZ }, (rest) =>
+                wasm.launch(
+                  'blockConvolveBackward',
+                  { convolution: address, tail: rest, items: 0, kept: dZ === 0 ? 0 : 1 },
+                  { items: together.splits, grain: 1 },
+                ),
+              ),
+            ),
+          )
+        else {
+          back(at.Z, dZ)
+          if (wanted.weights) launchFilterGradient(wasm, convolution, gradient)
+        }
         if (wanted.X) launchConvolveTransposed(wasm, convolution, { X: dZ, weights: at.weights, bias: 0, Y: at.dX })
       })
+    }
     const perChannel = (dscale: number, doffset: number) =>
       wasm.launch(
         'normalizeParameterGradient',

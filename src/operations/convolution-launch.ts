@@ -1,4 +1,4 @@
-import type { WasmBackend } from '../backends/wasm/backend.js'
+import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
 import { type ConvolutionGeometry, product, type Triple } from './convolution-geometry.js'
 import type { Addresses, ImplicitProduct } from './implicit-product.js'
 import {
@@ -21,6 +21,8 @@ const FEW_FILTERS = 32
 /** What the working memory of a thread holds for kernels/convolution-direct.ts. */
 const MOST_OFFSETS = 4096
 const MOST_BAND = 3 * 2 ** 17
+/** Floats of a band of the gradient for filters: a second-level cache holds it beside two planes of dy. */
+const MOST_GRADIENT_BAND = 2 ** 16
 /** Work items that keep the threads of any usual machine busy. */
 const ENOUGH_ITEMS = 32
 
@@ -34,10 +36,35 @@ function flattened(g: ConvolutionGeometry): ConvolutionGeometry {
 
 /** Y = convolution of X with the weights, plus bias. */
 export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
+  launchProduct(wasm, at, convolutionProduct(geometry))
+}
+
+/**
+ * Calls `use` with the address of a block of the kernel convolveDirect and its number of work items in an observation, where
+ * that kernel is the one for this convolution; else returns false.
+ */
+export function withDirectConvolution(
+  wasm: WasmBackend,
+  geometry: ConvolutionGeometry,
+  at: Addresses,
+  use: (block: number, items: number) => void,
+): boolean {
+  const p = convolutionProduct(geometry)
+  const direct = isEmpty(p) || winogradApplies(p) ? undefined : directCut(p)
+  if (!direct) return false
+  withPackedFilters(wasm, at, p, (block) =>
+    wasm.withBlock('convolveDirect', { ...block, ...direct }, (address) =>
+      use(address, directItems(p, direct) / p.observations),
+    ),
+  )
+  return true
+}
+
+function convolutionProduct(geometry: ConvolutionGeometry): ImplicitProduct {
   const g = flattened(geometry)
   const taps = product(g.taps)
   const perFilter = taps * g.channels
-  launchProduct(wasm, at, {
+  return {
     observations: g.observations,
     groups: g.groups,
     channels: g.channels,
@@ -58,7 +85,7 @@ export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry,
       filter: perFilter,
       group: perFilter * g.filters,
     },
-  })
+  }
 }
 
 /**
@@ -147,17 +174,43 @@ function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b)
 }
 
+function isEmpty(p: ImplicitProduct): boolean {
+  return product(p.positions) * p.observations * p.filters * p.groups === 0
+}
+
 function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): void {
-  const panels = Math.ceil(p.filters / 4)
-  const k = product(p.taps) * p.channels
-  const positionBlocks = Math.ceil((product(p.positions) * p.observations) / BLOCK_POSITIONS)
-  if (positionBlocks === 0 || panels === 0 || p.groups === 0) return
+  if (isEmpty(p)) return
   if (winogradApplies(p)) {
     launchWinograd(wasm, at, p)
     return
   }
   const direct = directCut(p)
-  wasm.withTemporary(Math.max(16 * k * panels * p.groups, 16), (packed) => {
+  withPackedFilters(wasm, at, p, (block) => {
+    if (direct) {
+      wasm.launch('convolveDirect', { ...block, ...direct }, { items: directItems(p, direct) })
+      return
+    }
+    const positionBlocks = Math.ceil((product(p.positions) * p.observations) / BLOCK_POSITIONS)
+    const blockFilters = filtersPerItem(p.filters, positionBlocks * p.groups)
+    const items = positionBlocks * Math.ceil(p.filters / blockFilters) * p.groups
+    wasm.launch('convolve', { ...block, blockFilters }, { items })
+  })
+}
+
+function directItems(p: ImplicitProduct, { lines }: { readonly lines: number }): number {
+  return Math.ceil(p.positions[1] / lines) * p.positions[2] * p.groups * p.observations
+}
+
+/** Calls `use` with what the blocks of both kernels have in common. */
+function withPackedFilters<B>(
+  wasm: WasmBackend,
+  at: Addresses,
+  p: ImplicitProduct,
+  use: (block: PackedProduct) => B,
+): B {
+  const panels = Math.ceil(p.filters / 4)
+  const k = product(p.taps) * p.channels
+  return wasm.withTemporary(Math.max(16 * k * panels * p.groups, 16), (packed) => {
     wasm.launch(
       'packFilters',
       {
@@ -176,7 +229,7 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
       // Packing 64 panels takes less time than waking a thread unless filters are large.
       { items: panels * p.groups, grain: Math.max(1, Math.ceil(4096 / Math.max(k, 1))) },
     )
-    const block = {
+    return use({
       x: at.X,
       packed,
       bias: at.bias,
@@ -196,18 +249,11 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
       strideWY: p.strides[1],
       strideDY: p.strides[2],
       planeY: p.plane,
-    }
-    if (direct) {
-      const lineBlocks = Math.ceil(p.positions[1] / direct.lines)
-      const items = lineBlocks * p.positions[2] * p.groups * p.observations
-      wasm.launch('convolveDirect', { ...block, ...direct }, { items })
-      return
-    }
-    const blockFilters = filtersPerItem(p.filters, positionBlocks * p.groups)
-    const items = positionBlocks * Math.ceil(p.filters / blockFilters) * p.groups
-    wasm.launch('convolve', { ...block, blockFilters }, { items })
+    })
   })
 }
+
+type PackedProduct = Omit<KernelBlock<'convolve'>, 'blockFilters'>
 
 /** How work for kernels/convolution-direct.ts is cut; undefined where that kernel does not apply or would not pay. */
 function directCut(p: ImplicitProduct): { lines: number; runChannels: number } | undefined {
@@ -250,6 +296,11 @@ export function launchFilterGradient(
   const parts = Math.ceil(k / GRADIENT_K) * Math.ceil(g.filters / GRADIENT_FILTERS) * g.groups
   if (parts === 0) return
   const splits = Math.max(1, Math.min(blocks, Math.ceil(ENOUGH_ITEMS / parts)))
+  const direct = directGradientCut(g)
+  if (direct) {
+    launchFilterGradientDirect(wasm, g, at, direct)
+    return
+  }
   const partialBytes = 4 * splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
   wasm.withTemporary(partialBytes, (partials) => {
     wasm.launch(
@@ -278,6 +329,82 @@ export function launchFilterGradient(
       { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(16384 / (k * splits))) },
     )
   })
+}
+
+/** How work for kernels/convolution-gradient-direct.ts is cut. */
+export interface DirectGradientCut {
+  readonly lines: number
+  readonly splits: number
+}
+
+/** Undefined where that kernel does not apply or would not pay. */
+export function directGradientCut(g: ConvolutionGeometry): DirectGradientCut | undefined {
+  const taps = product(g.taps)
+  const [height, width] = g.output
+  const padded = 4 * Math.ceil(height / 4)
+  if (
+    winogradGradientApplies(g) ||
+    g.stride[0] !== 1 ||
+    taps < 2 ||
+    g.channels === 0 ||
+    taps * g.channels > MOST_OFFSETS
+  )
+    return undefined
+  if (g.observations * g.groups < ENOUGH_ITEMS / 4 || height < 0.85 * padded) return undefined
+  const lineFloats = g.channels * g.taps[2] * (padded + (g.taps[0] - 1) * g.dilation[0])
+  const reach = (g.taps[1] - 1) * g.dilation[1] + 1
+  const cached = (MOST_GRADIENT_BAND - lineFloats * (reach - g.stride[1])) / (lineFloats * g.stride[1] + 2 * padded)
+  if (cached < 4) return undefined
+  const splits = Math.min(g.observations, Math.ceil(ENOUGH_ITEMS / g.groups))
+  return { lines: Math.min(width, Math.floor(cached)), splits }
+}
+
+function launchFilterGradientDirect(
+  wasm: WasmBackend,
+  g: ConvolutionGeometry,
+  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+  cut: DirectGradientCut,
+): void {
+  withDirectGradient(wasm, g, at, cut, (block) =>
+    wasm.launch('convolveFilterGradientDirect', block, { items: cut.splits * g.groups, grain: 1 }),
+  )
+}
+
+/** Has `use` compute partial sums with a block of the kernel convolveFilterGradientDirect, and joins them. */
+export function withDirectGradient(
+  wasm: WasmBackend,
+  g: ConvolutionGeometry,
+  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+  cut: DirectGradientCut,
+  use: (block: KernelBlock<'convolveFilterGradientDirect'>) => void,
+): void {
+  const k = product(g.taps) * g.channels
+  const bytes = 4 * cut.splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
+  wasm.withTemporary(bytes, (partials) => {
+    use({ x: at.X, dy: at.dY, partials, ...directGradientFields(g), ...cut })
+    wasm.launch(
+      'combineFilterGradient',
+      { partials, gradient: at.dWeights, k, filters: g.filters, groups: g.groups, splits: cut.splits },
+      { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(16384 / (k * cut.splits))) },
+    )
+  })
+}
+
+/** The geometry as kernels/convolution-gradient-direct.ts wants it. */
+function directGradientFields(g: ConvolutionGeometry) {
+  const { stepH: _, ...step } = inDimensions('step', g.stride)
+  return {
+    observations: g.observations,
+    groups: g.groups,
+    channels: g.channels,
+    filters: g.filters,
+    ...extents('X', g.image),
+    ...extents('Y', g.output),
+    ...inDimensions('taps', g.taps),
+    ...step,
+    ...inDimensions('spacing', g.dilation),
+    ...inDimensions('offset', negative(g.before)),
+  }
 }
 
 /** gradient[c] = sum of dY over everything but channels. */

@@ -6,6 +6,7 @@ import { createWasmBackend } from '../../src/backends/wasm/backend.js'
 import { times } from '../../src/operations/arithmetic.js'
 import { type ConvolutionGeometry, convolutionGeometry } from '../../src/operations/convolution-geometry.js'
 import {
+  directGradientCut,
   launchBiasGradient,
   launchConvolve,
   launchConvolveTransposed,
@@ -178,6 +179,25 @@ describe('convolution kernels', () => {
     }
     expect(checked).toBeGreaterThan(60)
     expect(two.info().threads).toBe(2)
+  })
+
+  // Sizes for which the gradient for filters reads patches in place: lines and planes of every length, several bands.
+  it.each([
+    { extents: [28, 28], filter: [5, 5], channels: 3, filters: 20, groups: 1, observations: 33 },
+    { extents: [15, 9], filter: [4, 3], channels: 2, filters: 3, groups: 2, observations: 9, padding: [1, 2] },
+    { extents: [24, 90], filter: [3, 7], channels: 7, filters: 5, groups: 1, observations: 8, stride: [1, 3] },
+    { extents: [20, 17], filter: [3, 2], channels: 5, filters: 2, groups: 1, observations: 12, dilationFactor: [3, 2] },
+    { extents: [128, 120], filter: [5, 5], channels: 9, filters: 3, groups: 1, observations: 8, padding: 2 },
+    { extents: [50], filter: [7], channels: 4, filters: 6, groups: 3, observations: 5, padding: 3 },
+    { extents: [8, 7, 6], filter: [2, 3, 2], channels: 2, filters: 4, groups: 1, observations: 8, padding: [0, 1, 1] },
+  ])('with few channels and many observations: %j', async ({ extents, filter, channels, filters, groups, ...rest }) => {
+    await two.ready()
+    const { observations, stride = 1, dilationFactor = 1, padding = 0 } = rest
+    const image = { extents, channels: channels * groups, observations }
+    const weights = { filter, inner: channels, outer: filters, groups }
+    const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
+    expect(directGradientCut(g)).toBeDefined()
+    compare(g)
   })
 
   // Sizes for which 3 by 3 filters go through their transforms, tiles cut at every edge.

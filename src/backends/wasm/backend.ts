@@ -49,6 +49,19 @@ interface Plan {
   readonly floats: readonly boolean[]
 }
 
+function writeBlock(
+  { fields, floats }: Plan,
+  block: Readonly<Record<string, number>>,
+  asIntegers: Int32Array,
+  asFloats: Float32Array,
+): void {
+  for (let i = 0; i < fields.length; i++) {
+    const value = block[fields[i]!]!
+    if (floats[i]) asFloats[i] = value
+    else asIntegers[i] = value
+  }
+}
+
 export class WasmBackend implements Backend {
   readonly name = 'wasm'
   /** Kernels launched so far. */
@@ -139,19 +152,25 @@ export class WasmBackend implements Backend {
     }
   }
 
+  /** Lends `use` the address of a kernel's block until it returns, for a kernel that does another's work among its own. */
+  withBlock<K extends KernelName, T>(name: K, block: KernelBlock<K>, use: (address: number) => T): T
+  withBlock<T>(name: string, block: Readonly<Record<string, number>>, use: (address: number) => T): T {
+    const plan = this.#plans[name]!
+    const count = plan.fields.length
+    return this.withTemporary(4 * count, (address) => {
+      const { buffer } = this.#heap
+      writeBlock(plan, block, new Int32Array(buffer, address, count), new Float32Array(buffer, address, count))
+      return use(address)
+    })
+  }
+
   /** Runs a kernel over all items, on the calling thread alone when they are no more than `grain`; ends when it ends. */
   launch<K extends KernelName>(name: K, block: KernelBlock<K>, work: Work): void
   launch(name: string, block: Readonly<Record<string, number>>, work: Work): void {
     this.launches++
     const plan = this.#plans[name]!
-    const { fields, floats } = plan
     if (this.#blockBuffer !== this.#heap.buffer) this.#renewBlockViews()
-    const integers = this.#blockIntegers
-    for (let i = 0; i < fields.length; i++) {
-      const value = block[fields[i]!]!
-      if (floats[i]) this.#blockFloats[i] = value
-      else integers[i] = value
-    }
+    writeBlock(plan, block, this.#blockIntegers, this.#blockFloats)
     const { items } = work
     if (items <= 0) return
     const pool = this.#pool

@@ -1,0 +1,83 @@
+// A convolution and what follows it (block.ts), observation by observation: what the convolution makes is still in the cache
+// when it is normalized, and, where nobody reads it later, never leaves the working memory of a thread. Backward likewise
+// the gradient with respect to it.
+import { Block, planeBackward, planeForward, windows } from './block';
+import { ConvolveDirectBlock, convolveDirectTo } from './convolution-direct';
+import { directOffsets, directProducts, FilterGradientDirectBlock } from './convolution-gradient-direct';
+import { SCRATCH_BYTES, scratch } from './scratch';
+
+@unmanaged
+class BlockConvolution {
+  /** The block of convolveDirect or of convolveFilterGradientDirect. */
+  convolution: usize;
+  /** The block of blockForward or blockBackward. */
+  tail: usize;
+  /** Work items of convolveDirect in an observation. */
+  items: i32;
+  /** 1: what lies between the two is written to x forward, to dx backward. */
+  kept: i32;
+}
+
+/** What an observation's planes take behind the rest of a thread's working memory. */
+@inline
+function behind(bytes: usize): usize {
+  return scratch + SCRATCH_BYTES - ((bytes + 63) & ~63);
+}
+
+/**
+ * Work item: one observation. Preconditions: those of the two kernels; unless kept, the planes of an observation take at most
+ * 384 KB.
+ */
+export function blockConvolveForward(b: BlockConvolution, begin: i32, end: i32): void {
+  const convolution = changetype<ConvolveDirectBlock>(b.convolution);
+  const tail = changetype<Block>(b.tail);
+  const plane = <usize>tail.inner << 2;
+  const bytes = plane * <usize>tail.channels;
+  const result = tail.pooling ? windows(tail) : plane;
+  for (let n = begin; n < end; ++n) {
+    const z = b.kept ? tail.x + <usize>n * bytes : behind(bytes);
+    convolveDirectTo(convolution, n * b.items, (n + 1) * b.items, z - <usize>n * bytes);
+    for (let c = 0; c < tail.channels; ++c) {
+      const at = n * tail.channels + c;
+      planeForward(tail, at, z + <usize>c * plane, tail.y + <usize>at * result);
+    }
+  }
+}
+
+/**
+ * The gradient of the tail, and of the convolution for its filters as partial sums. Work item: one of `splits` equal parts of
+ * the observations. Preconditions: those of the two kernels; three planes, an observation's planes unless kept, and the band
+ * fit in the working memory together.
+ */
+export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32): void {
+  const convolution = changetype<FilterGradientDirectBlock>(b.convolution);
+  const tail = changetype<Block>(b.tail);
+  const plane = <usize>tail.inner << 2;
+  const bytes = plane * <usize>tail.channels;
+  const result = tail.pooling ? windows(tail) : plane;
+  // in front of it is what planeBackward uses
+  const offsets = scratch + ((3 * plane + 63) & ~63);
+  const band = directOffsets(convolution, offsets);
+  const groups = convolution.groups;
+  const planeX = ((convolution.heightX * convolution.widthX * convolution.depthX) as usize) << 2;
+  const k4 = (convolution.tapsH * convolution.tapsW * convolution.tapsD * convolution.channels + 3) & ~3;
+  const sums = <usize>((convolution.filters + 1) & ~1) * <usize>k4 << 2;
+  for (let split = begin; split < end; ++split) {
+    const from = ((split as i64) * (convolution.observations as i64) / (convolution.splits as i64)) as i32;
+    const until = (((split + 1) as i64) * (convolution.observations as i64) / (convolution.splits as i64)) as i32;
+    for (let n = from; n < until; ++n) {
+      const dz = b.kept ? tail.dx + <usize>n * bytes : behind(bytes);
+      const z = tail.x + <usize>n * bytes;
+      for (let c = 0; c < tail.channels; ++c) {
+        const at = n * tail.channels + c;
+        const place = <usize>c * plane;
+        planeBackward(tail, at, z + place, tail.dy + <usize>at * result, dz + place);
+      }
+      for (let group = 0; group < groups; ++group) {
+        const image = convolution.x + ((n * groups + group) * convolution.channels as usize) * planeX;
+        const dy = dz + <usize>(group * convolution.filters) * plane;
+        directProducts(convolution, image, dy, convolution.partials + <usize>(split * groups + group) * sums, offsets, band, n == from);
+      }
+    }
+  }
+}
