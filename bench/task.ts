@@ -1,3 +1,7 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { Unsupported } from './peer.js'
+import { readPng } from './png.js'
+
 // What the contenders compute. Every contender makes the same inputs out of the same task, and answers in the same order
 // of elements, so that results can be compared before anything is timed.
 
@@ -25,6 +29,8 @@ export type Task =
   | { readonly kind: 'matmul'; readonly extent: number }
   | ({ readonly kind: 'convolution'; readonly pass: 'forward' | 'inputGradient' | 'filterGradient' } & ConvolutionShape)
   | { readonly kind: 'network'; readonly pass: 'train' | 'predict'; readonly batch: number }
+  /** Files of a network, a picture for it and the picture it makes, relative to the working folder. */
+  | { readonly kind: 'style'; readonly model: string; readonly picture: string; readonly expected: string }
 
 export const EPSILON = 1e-5
 
@@ -102,6 +108,8 @@ export function inputsOf(task: Task): Record<string, Float32Array> {
         ...(task.pass !== 'forward' && { dy: noise(4, observations * filters * positions) }),
       }
     }
+    case 'style':
+      return { image: stylePicture(task).values }
     case 'network': {
       const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
       const taps = channels * filterExtent ** 2
@@ -118,6 +126,19 @@ export function inputsOf(task: Task): Record<string, Float32Array> {
       }
     }
   }
+}
+
+/** The contents of a file of the style network, which not every checkout has beside it. */
+export function readStyleFile(path: string): Uint8Array {
+  if (!existsSync(path)) throw new Unsupported(`${path} is missing`)
+  return readFileSync(path)
+}
+
+/** The photograph as N C H W, levels 0 to 255. */
+export function stylePicture({ picture }: Task & { kind: 'style' }) {
+  const { width, height, bytes } = readPng(readStyleFile(picture))
+  const values = channelsFirst(Float32Array.from(bytes), [1, 3, height, width])
+  return { width, height, values }
 }
 
 /** A matrix given row by row, column by column. */

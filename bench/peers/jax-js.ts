@@ -137,6 +137,8 @@ function prepare(jax: Jax, task: Task): Prepared {
       const [output, argnums] = pass === 'inputGradient' ? (['dx', 0] as const) : (['dweights', 1] as const)
       return compiled(jax, [output], [x, weights, dy], jax.grad(loss, { argnums }))
     }
+    case 'style':
+      throw new Unsupported('does not read ONNX')
     case 'network':
       return prepareNetwork(jax, task)
   }

@@ -1,7 +1,7 @@
 // ONNX models of the tasks, written as protobuf bytes. Only what these models need of the format.
 // Source of field numbers: onnx.proto of ONNX 1.16.
 
-import { EPSILON, NETWORK, rowMajorSize, type Task } from '../task.js'
+import { EPSILON, NETWORK, readStyleFile, rowMajorSize, stylePicture, type Task } from '../task.js'
 
 const VARINT = 0
 const BYTES = 2
@@ -122,6 +122,15 @@ export function onnxModel(task: Task, given: Readonly<Record<string, Float32Arra
           size: [observations, filters, positions, positions],
         },
       )
+    }
+    case 'style': {
+      const { width, height } = stylePicture(task)
+      const size = [1, 3, height, width]
+      return {
+        bytes: readStyleFile(task.model),
+        inputs: { image: { size, values: given.image! } },
+        output: { name: 'stylized', size },
+      }
     }
     case 'network':
       return task.pass === 'predict' ? networkModel(task.batch, given) : undefined

@@ -5,12 +5,15 @@ Inputs and orders of elements are those of bench/task.ts.
 """
 import json
 import math
+import os
 import sys
 import time
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from onnx_torch import style_network
 
 EPSILON = 1e-5
 LEARN_RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
@@ -160,11 +163,20 @@ def page_network(task):
     return Prepared(start()[1], outputs)
 
 
+def style(task):
+    for name in ('model', 'picture'):
+        if not os.path.exists(task[name]):
+            raise Unsupported(task[name] + ' is missing')
+    run = inference(style_network(task['model'], task['picture']))
+    return Prepared(run, lambda: {'stylized': run()})
+
+
 PREPARE = {
     'instancenorm': instance_normalization,
     'matmul': matrix_product,
     'convolution': convolution,
     'network': page_network,
+    'style': style,
 }
 
 

@@ -80,6 +80,8 @@ function prepare(tf: Tf, task: Task): Prepared {
     }
     case 'convolution':
       return prepareConvolution(tf, task)
+    case 'style':
+      throw new Unsupported('does not read ONNX')
     case 'network':
       return prepareNetwork(tf, task)
   }

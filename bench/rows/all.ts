@@ -2,5 +2,6 @@ import { networkRows } from './network.js'
 import { normalizationRows } from './normalization.js'
 import { productRows } from './products.js'
 import type { Row } from './row.js'
+import { styleRows } from './style.js'
 
-export const rows: readonly Row[] = [...networkRows, ...productRows, ...normalizationRows]
+export const rows: readonly Row[] = [...networkRows, ...styleRows, ...productRows, ...normalizationRows]

@@ -1,9 +1,15 @@
+import { existsSync } from 'node:fs'
+import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { Contender } from '../../bench/contender-process.js'
 import { type Effort, measureRow, median } from '../../bench/measure.js'
+import { readOnnxGraph } from '../../bench/onnx-graph.js'
+import { start } from '../../bench/peers/dlnet.js'
 import { onnxModel } from '../../bench/peers/onnx-model.js'
+import { readPng } from '../../bench/png.js'
 import { difference, sketch } from '../../bench/protocol.js'
 import type { Row } from '../../bench/rows/row.js'
+import { styleRows } from '../../bench/rows/style.js'
 import { table } from '../../bench/table.js'
 import { channelsFirst, channelsLast, inputsOf, noise, type Task, transposed } from '../../bench/task.js'
 
@@ -54,6 +60,70 @@ it('writes ONNX models with the numbers they were given', () => {
   expect(Buffer.from(model.bytes).includes('InstanceNormalization')).toBe(true)
   expect(model.output.size).toEqual([2, 10])
   expect(onnxModel({ kind: 'network', pass: 'train', batch: 2 }, given)).toBeUndefined()
+})
+
+it('reads back the graphs of ONNX models', () => {
+  const task: Task = { kind: 'network', pass: 'predict', batch: 2 }
+  const given = inputsOf(task)
+  const graph = readOnnxGraph(onnxModel(task, given)!.bytes)
+  expect(graph.nodes.map(({ type }) => type)).toEqual([
+    'Conv',
+    'InstanceNormalization',
+    'Relu',
+    'MaxPool',
+    'Flatten',
+    'Gemm',
+    'Softmax',
+  ])
+  expect(graph.nodes[3]).toMatchObject({ inputs: ['rectified'], output: 'pooled', attributes: { strides: [2, 2] } })
+  expect(graph.nodes[1]!.attributes.epsilon![0]).toBeCloseTo(1e-5, 12)
+  expect(graph.constants.weights).toEqual({ size: [20, 3, 5, 5], values: given.weights })
+  expect([graph.input, graph.output]).toEqual(['x', 'scores'])
+  expect(() => readOnnxGraph(new Uint8Array())).toThrow('no graph')
+})
+
+it('reads pictures through every filter of the format', () => {
+  const [width, height] = [3, 5]
+  const bytes = Uint8Array.from({ length: 3 * width * height }, (_, i) => (i * i * 7 + 13 * i) % 256)
+  expect(readPng(png(width, height, bytes))).toEqual({ width, height, bytes })
+  const gray = png(width, height, bytes)
+  gray[25] = 0
+  expect(() => readPng(gray)).toThrow('not an 8-bit RGB picture')
+})
+
+/** Row r is filtered by filter r of the format's five. */
+function png(width: number, height: number, bytes: Uint8Array): Uint8Array {
+  const at = (row: number, i: number) => (row < 0 || i < 0 ? 0 : bytes[row * 3 * width + i]!)
+  const rows = Array.from({ length: height }, (_, row) => {
+    const filtered = Array.from({ length: 3 * width }, (_, i) => {
+      const [a, b, c] = [at(row, i - 3), at(row - 1, i), at(row - 1, i - 3)]
+      const distances = [a, b, c].map((candidate) => Math.abs(a + b - c - candidate))
+      const paeth = [a, b, c][distances.indexOf(Math.min(...distances))]!
+      return (at(row, i) - [0, a, b, Math.floor((a + b) / 2), paeth][row % 5]! + 256) % 256
+    })
+    return [row % 5, ...filtered]
+  })
+  const chunk = (type: string, content: Uint8Array) => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(content.length)
+    return Buffer.concat([length, Buffer.from(type), content, Buffer.alloc(4)])
+  }
+  const header = Buffer.from([0, 0, 0, width, 0, 0, 0, height, 8, 2, 0, 0, 0])
+  const data = deflateSync(Uint8Array.from(rows.flat()))
+  return Buffer.concat([Buffer.alloc(8), chunk('IHDR', header), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))])
+}
+
+const [styleRow] = styleRows
+const styleTask = styleRow!.task as Task & { kind: 'style' }
+const isMissing = [styleTask.model, styleTask.picture, styleTask.expected].some((path) => !existsSync(path))
+if (isMissing) console.warn(`Skipped: ${styleTask.model} or its pictures are missing.`)
+
+it.skipIf(isMissing)('draws the picture that the style network is known to make', async () => {
+  const prepared = await (await start(1)).prepare(styleTask)
+  const { stylized } = await prepared.outputs()
+  expect(stylized!.length).toBe(3 * 256 * 256)
+  prepared.release?.()
+  await expect((await start(1)).prepare({ ...styleTask, model: 'no-such.onnx' })).rejects.toThrow('is missing')
 })
 
 describe('measuring', () => {
