@@ -1,7 +1,7 @@
-import type { ArrayInfo, DlArray } from '../array/dlarray.js'
+import type { DlArray } from '../array/dlarray.js'
 import { positionsOf } from '../array/format.js'
 import { tapeOf } from '../autodiff/record.js'
-import { OptionError } from '../errors.js'
+import { DimensionError, OptionError } from '../errors.js'
 import { blockPart, type Layer, ownParameters } from '../layers/layer.js'
 import { blockOperation } from '../operations/block.js'
 import { type BlockOptions, type BlockPart, blockPays, defaultBlock } from '../operations/block-options.js'
@@ -105,22 +105,11 @@ export function runAsBlock(layers: readonly LayerInSeries[], X: DlArray): DlArra
   const arrays = Object.values(inputs)
   if (!arrays.every((array) => array.underlyingType === 'single')) return undefined
   options = { ...options, keep: tapeOf(arrays) !== undefined }
-  return fits(inputs, options) ? blockOperation.run(inputs, options) : undefined
-}
-
-/** False also for inputs that do not fit: the layers one by one say which it is. */
-function fits(inputs: { readonly X: ArrayInfo | DlArray }, options: BlockOptions): boolean {
-  const infos = Object.fromEntries(
-    Object.entries(inputs as Record<string, DlArray>).map(([name, { size, dims }]) => [
-      name,
-      { size, dims, type: 'single' as const },
-    ]),
-  ) as unknown as { readonly X: ArrayInfo }
+  // Inputs that do not fit are left to the layers one by one: they say which it is.
   try {
-    if (!blockPays(infos, options)) return false
-    blockOperation.infer(infos, options)
-    return true
-  } catch {
-    return false
+    return blockPays(inputs, options) ? blockOperation.run(inputs, options) : undefined
+  } catch (error) {
+    if (error instanceof DimensionError || error instanceof OptionError) return undefined
+    throw error
   }
 }

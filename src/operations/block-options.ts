@@ -160,17 +160,26 @@ export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions,
   }
 }
 
-function isFormat({ dims }: ArrayInfo): boolean {
+/** What of an array the decision looks at. */
+type Shape = Pick<ArrayInfo, 'size' | 'dims'>
+
+function isFormat({ dims }: Shape): boolean {
   return /^S{1,3}CB?$/.test(dims)
 }
 
 /** Whether the steps can run as one block, and gain by it. Inputs that do not fit one another may throw. */
-export function blockPays({ X, weights, offset }: BlockInputs<ArrayInfo>, options: BlockOptions): boolean {
+export function blockPays({ X, weights, offset }: BlockInputs<Shape>, options: BlockOptions): boolean {
   if (!isFormat(X) || !(options.leak >= 0)) return false
-  const Z = weights ? dlconvOperation.infer({ X, weights }, windowsOf(options))[0]! : X
-  const { inner, channels, observations } = channelLayout(Z, 'block')
+  if (options.pooling === 'none' && !offset && !weights) return false
+  // With as many observations planes are many, and small ones stay small: no closer look is needed.
+  const channel = X.dims.indexOf('C')
+  const observations = X.dims.endsWith('B') ? X.size[channel + 1]! : 1
+  if (observations >= FEW_PLANES && numel(X.size.slice(0, channel)) <= LARGE_PLANE) return true
+  const info = (array: Shape) => ({ size: array.size, dims: array.dims, type: 'single' }) as const
+  const Z = weights ? dlconvOperation.infer({ X: info(X), weights: info(weights) }, windowsOf(options))[0]! : info(X)
+  const { inner, channels } = channelLayout(Z, 'block')
   if (channels * observations < FEW_PLANES && inner > LARGE_PLANE) return false
-  if (options.pooling === 'none') return offset !== undefined || weights !== undefined
+  if (options.pooling === 'none') return true
   if (inner > LARGEST_POOLED_PLANE) return false
   const pooled = poolingGeometry(Z, poolingOf(options), false, 'block')
   return numel(pooled.geometry.output) <= LARGEST_POOLED_PLANE

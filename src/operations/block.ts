@@ -8,7 +8,7 @@ import {
   referenceBlockGradient,
 } from './block-composed.js'
 import { launchBlock, launchBlockGradient } from './block-launch.js'
-import { type BlockInputs, type BlockOptions, blockPlan, defaultBlock } from './block-options.js'
+import { type BlockInputs, type BlockOptions, type BlockPlan, blockPlan, defaultBlock } from './block-options.js'
 import { type GradientContext, operation, type Sample } from './operation.js'
 
 // Convolution, instance normalization, activation and pooling as one operation, forward and backward: a plane stays in the
@@ -162,19 +162,20 @@ type Context = GradientContext<
   Optional,
   'Y' | 'Z' | 'statistics',
   BlockOptions,
-  unknown,
+  BlockPlan,
   Input | 'Z' | 'statistics'
 >
 
 /** All gradients asked for: in one pass, or through the steps when they will be differentiated again. */
-function gradients({ gradient, saved, options, wanted, recording, shared }: Context): BlockGradients {
+function gradients(context: Context): BlockGradients {
+  const { gradient, saved, options, wanted, recording, shared } = context
   return shared(() => {
     const { Z, statistics, ...inputs } = saved
     if (recording) return composedGradients(present(inputs), gradient, options)
     const kept = options.keep ? { Z, statistics } : blockOperation.runAll(present(inputs), { ...options, keep: true })
     const results = blockGradientOperation.runAll(
       { ...present(inputs), dY: gradient, Z: kept.Z, statistics: kept.statistics },
-      { ...options, wanted },
+      { ...options, wanted, plan: context.plan },
     )
     const { dX: X, dWeights: weights, dBias: bias, dOffset: offset, dScale: scale } = results
     return { X, weights, bias, offset, scale }
@@ -186,6 +187,8 @@ function present<T extends object>(inputs: T): T {
 }
 
 interface BlockGradientOptions extends BlockOptions {
+  /** What the forward pass found out about the same block. */
+  readonly plan: BlockPlan | undefined
   /** The gradients to compute; the others are empty. */
   readonly wanted: { readonly [K in Input]: boolean }
 }
@@ -198,9 +201,9 @@ export const blockGradientOperation = operation({
   inputs: ['X', 'weights', 'bias', 'offset', 'scale', 'dY', 'Z', 'statistics'],
   optional: ['weights', 'bias', 'offset', 'scale'],
   outputs: ['dX', 'dWeights', 'dBias', 'dOffset', 'dScale'],
-  options: { ...defaultBlock, wanted: all } as BlockGradientOptions,
+  options: { ...defaultBlock, wanted: all, plan: undefined } as BlockGradientOptions,
   rule(inputs, options) {
-    const plan = blockPlan(inputs, options, 'block')
+    const plan = options.plan ?? blockPlan(inputs, options, 'block')
     const { wanted } = options
     const like = (name: Input): ArrayInfo => {
       const info = inputs[name]
@@ -225,7 +228,7 @@ export const blockGradientOperation = operation({
   kernels: {
     reference({ inputs, outputs, plan }) {
       const dY = { values: inputs.dY, info: plan.inputs.dY }
-      const { wanted: _, ...options } = plan.options
+      const { wanted: _, plan: __, ...options } = plan.options
       referenceBlockGradient(described(inputs, plan.inputs), dY, options, ({ X, weights, bias, offset, scale }) => {
         const write = (to: Elements, array: DlArray | undefined) => {
           if (array && to.length > 0) to.set(array.storage.view())
