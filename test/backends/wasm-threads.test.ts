@@ -46,13 +46,15 @@ export function failOnWorker(block: Probe, begin: i32, end: i32): void {
   }
 }
 
-// Fails on the caller while a worker is inside.
+// Fails on the caller while a worker is inside; workers leave the caller an item by waiting for it at the gate.
 export function failOnCaller(block: Probe, begin: i32, end: i32): void {
   if (scratch == block.caller) {
+    atomic.store<i32>(block.gate, 1);
     while (atomic.load<i32>(block.reached) == 0) {}
     unreachable();
   } else {
     atomic.store<i32>(block.reached, 1);
+    while (atomic.load<i32>(block.gate) == 0) {}
   }
 }
 `
@@ -189,6 +191,7 @@ describe('ThreadPool', () => {
     await made.pool.started()
     for (let i = 0; i < 3; i++) {
       made.words[REACHED / 4] = 0
+      made.words[GATE / 4] = 0
       expect(() => made.run('failOnCaller', 50, 1)).toThrow(WebAssembly.RuntimeError)
       expectEachItemOnce(made, 100, 3)
     }
