@@ -9,21 +9,18 @@
 // sums over a plane are taken where the gradient is not zero.
 //
 // Work item: one plane (channels first, then observations).
+import { addGradientSums, applyGradientRun, resetGradientSums, sumOfFirst, sumOfSecond } from './gradient-sums';
 import { total } from './lanes';
 import { PART } from './normalization-layout';
-import { applyRun, measureGroup, planeFactor, planeHigh, planeRest, prepareForward } from './normalization';
+import { applyRun } from './moments';
+import { measureGroup, planeFactor, planeHigh, planeRest, prepareForward } from './normalization';
 import {
-  addGradientSums,
-  applyGradientRun,
   averageGroup,
   gradientFactor,
   gradientHigh,
   gradientRest,
   gradientSlope,
   prepareBackward,
-  resetGradientSums,
-  sumOfFirst,
-  sumOfSecond,
   writePlaneSums,
 } from './normalization-gradient';
 import { averageColumns, averageScatter, isTwoByTwo, maximumColumns, maximumScatter } from './pooling';

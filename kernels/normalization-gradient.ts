@@ -3,7 +3,15 @@
 // With g = dy scale_c and the means over the group,
 //   dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + epsilon)
 //   dscale_c = sum(dy xhat), doffset_c = sum(dy) over all planes of the channel.
-import { loadPart, maskPart, storePart, total, upperHalf } from './lanes';
+import {
+  addGradientSums,
+  addGradientSumsBeside,
+  applyGradientRun,
+  resetGradientSums,
+  sumOfFirst,
+  sumOfSecond,
+} from './gradient-sums';
+import { upperHalf } from './lanes';
 import {
   groupsPerObservation,
   inColumns,
@@ -39,120 +47,18 @@ class NormalizationGradient {
   groupChannels: i32;
 }
 
-// results of the functions below; each thread has its own instance
-export let sumOfFirst: f64 = 0;
-export let sumOfSecond: f64 = 0;
-
-export function resetGradientSums(): void {
-  sumOfFirst = 0;
-  sumOfSecond = 0;
-}
-
-/** Adds the sums of dy and of dy (x - high) over `count` neighbouring elements. */
-export function addGradientSums(x: usize, dy: usize, count: i32, high: f32): void {
-  const s = f32x4.splat(high);
-  let first: f64 = sumOfFirst;
-  let second: f64 = sumOfSecond;
-  let left = count;
-  while (left >= 16) {
-    let steps = min(left >> 4, 32);
-    left -= steps << 4;
-    let a0 = f32x4.splat(0);
-    let a1 = f32x4.splat(0);
-    let a2 = f32x4.splat(0);
-    let a3 = f32x4.splat(0);
-    let q0 = f32x4.splat(0);
-    let q1 = f32x4.splat(0);
-    let q2 = f32x4.splat(0);
-    let q3 = f32x4.splat(0);
-    while (steps > 0) {
-      const g0 = v128.load(dy);
-      const g1 = v128.load(dy, 16);
-      const g2 = v128.load(dy, 32);
-      const g3 = v128.load(dy, 48);
-      a0 = f32x4.add(a0, g0);
-      a1 = f32x4.add(a1, g1);
-      a2 = f32x4.add(a2, g2);
-      a3 = f32x4.add(a3, g3);
-      q0 = f32x4.add(q0, f32x4.mul(g0, f32x4.sub(v128.load(x), s)));
-      q1 = f32x4.add(q1, f32x4.mul(g1, f32x4.sub(v128.load(x, 16), s)));
-      q2 = f32x4.add(q2, f32x4.mul(g2, f32x4.sub(v128.load(x, 32), s)));
-      q3 = f32x4.add(q3, f32x4.mul(g3, f32x4.sub(v128.load(x, 48), s)));
-      x += 64;
-      dy += 64;
-      --steps;
-    }
-    first += total(f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)));
-    second += total(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
-  }
-  if (left > 0) {
-    let a = f32x4.splat(0);
-    let q = f32x4.splat(0);
-    for (; left >= 4; left -= 4) {
-      const g = v128.load(dy);
-      a = f32x4.add(a, g);
-      q = f32x4.add(q, f32x4.mul(g, f32x4.sub(v128.load(x), s)));
-      x += 16;
-      dy += 16;
-    }
-    if (left > 0) {
-      // lanes beyond the end hold 0 in dy
-      const g = loadPart(dy, left);
-      a = f32x4.add(a, g);
-      q = f32x4.add(q, v128.and(f32x4.mul(g, f32x4.sub(loadPart(x, left), s)), maskPart(left)));
-    }
-    first += total(a);
-    second += total(q);
-  }
-  sumOfFirst = first;
-  sumOfSecond = second;
-}
-
-/** dx = dy factor + (x - high) slope + rest over `count` neighbouring elements. */
-export function applyGradientRun(x: usize, dy: usize, dx: usize, count: i32, high: f32, factor: f32, slope: f32, rest: f32): void {
-  const h = f32x4.splat(high);
-  const f = f32x4.splat(factor);
-  const s = f32x4.splat(slope);
-  const r = f32x4.splat(rest);
-  let left = count;
-  for (; left >= 8; left -= 8) {
-    const d0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), r);
-    const d1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), s), r);
-    const y0 = f32x4.add(f32x4.mul(v128.load(dy), f), d0);
-    const y1 = f32x4.add(f32x4.mul(v128.load(dy, 16), f), d1);
-    v128.store(dx, y0);
-    v128.store(dx, y1, 16);
-    x += 32;
-    dy += 32;
-    dx += 32;
-  }
-  if (left >= 4) {
-    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), r);
-    v128.store(dx, f32x4.add(f32x4.mul(v128.load(dy), f), d));
-    x += 16;
-    dy += 16;
-    dx += 16;
-    left -= 4;
-  }
-  if (left > 0) {
-    const d = f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, left), h), s), r);
-    storePart(dx, f32x4.add(f32x4.mul(loadPart(dy, left), f), d), left);
-  }
-}
-
-/** Sums of dy and dy (x - high) over elements from..to of a plane. */
-function sumGradients(b: NormalizationGradient, plane: i32, from: i32, to: i32, high: f32): void {
+/** Sums of dy and dy (x - shift) over elements from..to of a plane. */
+function sumGradients(b: NormalizationGradient, plane: i32, from: i32, to: i32, shift: f32): void {
   const apart = stride(b);
   const start = (<usize>plane * <usize>b.inner) << 2;
-  sumOfFirst = 0;
-  sumOfSecond = 0;
+  resetGradientSums();
   let i = from;
   while (i < to) {
     const r = i / b.inner;
     const first = i - r * b.inner;
     const n = min(b.inner - first, to - i);
     const at = start + <usize>r * apart + (<usize>first << 2);
-    addGradientSums(b.x + at, b.dy + at, n, high);
+    addGradientSums(b.x + at, b.dy + at, n, shift);
     i += n;
   }
 }
@@ -164,6 +70,20 @@ export function writePlaneSums<B>(b: B, plane: i32, group: i32, first: f64, seco
   const at = b.planeSums + (<usize>plane << 3);
   store<f32>(at, <f32>first);
   store<f32>(at, <f32>(<f64>load<f32>(statistics, 8) * (second - <f64>load<f32>(statistics, 4) * first)), 4);
+}
+
+/** What x of a group is shifted by in sums: nothing where the mean lies within two deviations of 0 and cancels nothing. */
+@inline
+function sumShift(b: NormalizationGradient, group: i32): f32 {
+  const at = b.statistics + <usize>group * 12;
+  const high = load<f32>(at);
+  return abs<f32>(high * load<f32>(at, 8)) <= 2 ? 0 : high;
+}
+
+/** sum(dy (x - high)) from sum(dy (x - shift)). */
+@inline
+function shiftedBack(b: NormalizationGradient, group: i32, shift: f32, first: f64, second: f64): f64 {
+  return second - (<f64>load<f32>(b.statistics + <usize>group * 12) - <f64>shift) * first;
 }
 
 // what turns dy and x of a plane into dx: dy gradientFactor + (x - gradientHigh) gradientSlope + gradientRest
@@ -199,18 +119,25 @@ export function prepareBackward<B>(b: B, group: i32, channel: i32): void {
   const at = b.statistics + <usize>group * 12;
   const inverse = <f64>load<f32>(at, 8);
   const slope = -inverse * inverse * meanProjection;
-  gradientHigh = load<f32>(at);
+  const high = load<f32>(at);
+  let rest = -inverse * meanGradient - <f64>load<f32>(at, 4) * slope;
+  gradientHigh = high;
+  if (abs<f64>(<f64>high * inverse) <= 2) {
+    // as in the forward pass
+    rest -= <f64>high * slope;
+    gradientHigh = 0;
+  }
   gradientFactor = <f32>(inverse * <f64>scaleOf(b, channel));
   gradientSlope = <f32>slope;
-  gradientRest = <f32>(-inverse * meanGradient - <f64>load<f32>(at, 4) * slope);
+  gradientRest = <f32>rest;
 }
 
 /** Gradient of groups group ... group + 3, whose rows are at x, dy and dx, `apart` bytes from one another. */
 function normalizeGradientColumns(b: NormalizationGradient, group: i32, firstX: usize, firstDy: usize, dx: usize, apart: usize): void {
   const sums = scratch;
   for (let lane = 0; lane < 4; ++lane)
-    store<f32>(sums + (<usize>lane << 2), load<f32>(b.statistics + <usize>(group + lane) * 12));
-  const high = v128.load(sums);
+    store<f32>(sums + (<usize>lane << 2), sumShift(b, group + lane));
+  const shift = v128.load(sums);
   let firstLow = f64x2.splat(0);
   let firstHigh = f64x2.splat(0);
   let secondLow = f64x2.splat(0);
@@ -225,7 +152,7 @@ function normalizeGradientColumns(b: NormalizationGradient, group: i32, firstX: 
     let qHigh = f64x2.splat(0);
     for (let i = 0; i < rows; ++i) {
       const g = v128.load(dy);
-      const q = f32x4.mul(g, f32x4.sub(v128.load(x), high));
+      const q = f32x4.mul(g, f32x4.sub(v128.load(x), shift));
       aLow = f64x2.add(aLow, f64x2.promote_low_f32x4(g));
       aHigh = f64x2.add(aHigh, f64x2.promote_low_f32x4(upperHalf(g)));
       qLow = f64x2.add(qLow, f64x2.promote_low_f32x4(q));
@@ -245,25 +172,77 @@ function normalizeGradientColumns(b: NormalizationGradient, group: i32, firstX: 
   const coefficients = scratch + 64;
   for (let lane = 0; lane < 4; ++lane) {
     const sum = sums + (<usize>lane << 3);
-    writePlaneSums(b, group + lane, group + lane, load<f64>(sum), load<f64>(sum, 32));
+    const first = load<f64>(sum);
+    const second = shiftedBack(b, group + lane, sumShift(b, group + lane), first, load<f64>(sum, 32));
+    writePlaneSums(b, group + lane, group + lane, first, second);
     averageGroup(b, group + lane);
     prepareBackward(b, group + lane, (group + lane) % b.channels);
     const at = coefficients + (<usize>lane << 2);
     store<f32>(at, gradientFactor);
     store<f32>(at, gradientSlope, 16);
     store<f32>(at, gradientRest, 32);
+    store<f32>(at, gradientHigh, 48);
   }
   const factor = v128.load(coefficients);
   const slope = v128.load(coefficients, 16);
   const rest = v128.load(coefficients, 32);
+  const from = v128.load(coefficients, 48);
   x = firstX;
   dy = firstDy;
   for (let o = 0; o < b.outer; ++o) {
-    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), high), slope), rest);
+    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), from), slope), rest);
     v128.store(dx, f32x4.add(f32x4.mul(v128.load(dy), factor), d));
     x += apart;
     dy += apart;
     dx += apart;
+  }
+}
+
+/** Groups begin..end, each without gaps: sums over a group while the one before it, still in the cache, is turned into dx. */
+function gradientNeighbours(b: NormalizationGradient, begin: i32, end: i32): void {
+  const count = b.inner;
+  const bytes = <usize>count << 2;
+  let at = <usize>begin * bytes;
+  let shift = sumShift(b, begin);
+  let first: f64 = 0;
+  let second: f64 = 0;
+  for (let from = 0; from < count; from += PART) {
+    sumGradients(b, begin, from, min(from + PART, count), shift);
+    first += sumOfFirst;
+    second += sumOfSecond;
+  }
+  for (let group = begin; group < end; ++group) {
+    writePlaneSums(b, group, group, first, shiftedBack(b, group, shift, first, second));
+    averageGroup(b, group);
+    prepareBackward(b, group, group % b.channels);
+    if (group + 1 == end) {
+      applyGradientRun(b.x + at, b.dy + at, b.dx + at, count, gradientHigh, gradientFactor, gradientSlope, gradientRest);
+      return;
+    }
+    shift = sumShift(b, group + 1);
+    first = 0;
+    second = 0;
+    for (let from = 0; from < count; from += PART) {
+      const here = at + (<usize>from << 2);
+      const next = here + bytes;
+      resetGradientSums();
+      addGradientSumsBeside(
+        b.x + next,
+        b.dy + next,
+        min(PART, count - from),
+        shift,
+        b.x + here,
+        b.dy + here,
+        b.dx + here,
+        gradientHigh,
+        gradientFactor,
+        gradientSlope,
+        gradientRest,
+      );
+      first += sumOfFirst;
+      second += sumOfSecond;
+    }
+    at += bytes;
   }
 }
 
@@ -273,6 +252,10 @@ export function normalizeGradient(b: NormalizationGradient, begin: i32, end: i32
   const count = b.inner * b.outer;
   const apart = stride(b);
   const columns = inColumns(b);
+  if (b.outer == 1 && b.groupChannels == 1) {
+    gradientNeighbours(b, begin, end);
+    return;
+  }
   for (let group = begin; group < end; ++group) {
     if (columns && group + 16 <= end && b.outer <= PACKED_ROWS_TWICE) {
       const packedX = scratch + 256;
@@ -294,18 +277,18 @@ export function normalizeGradient(b: NormalizationGradient, begin: i32, end: i32
       group += 3;
       continue;
     }
-    const high = load<f32>(b.statistics + <usize>group * 12);
+    const shift = sumShift(b, group);
     const firstPlane = group * b.groupChannels;
     const firstChannel = (group % perObservation) * b.groupChannels;
     for (let c = 0; c < b.groupChannels; ++c) {
       let first: f64 = 0;
       let second: f64 = 0;
       for (let from = 0; from < count; from += PART) {
-        sumGradients(b, firstPlane + c, from, min(from + PART, count), high);
+        sumGradients(b, firstPlane + c, from, min(from + PART, count), shift);
         first += sumOfFirst;
         second += sumOfSecond;
       }
-      writePlaneSums(b, firstPlane + c, group, first, second);
+      writePlaneSums(b, firstPlane + c, group, first, shiftedBack(b, group, shift, first, second));
     }
     averageGroup(b, group);
     for (let c = 0; c < b.groupChannels; ++c) {
@@ -326,8 +309,7 @@ export function normalizeGradientSums(b: NormalizationGradient, begin: i32, end:
   for (let item = begin; item < end; ++item) {
     const plane = item / parts;
     const from = (item - plane * parts) * PART;
-    const high = load<f32>(b.statistics + <usize>(plane / b.groupChannels) * 12);
-    sumGradients(b, plane, from, min(from + PART, count), high);
+    sumGradients(b, plane, from, min(from + PART, count), sumShift(b, plane / b.groupChannels));
     const at = b.partials + (<usize>item << 4);
     store<f64>(at, sumOfFirst);
     store<f64>(at, sumOfSecond, 8);
@@ -340,6 +322,7 @@ export function normalizeGradientJoin(b: NormalizationGradient, begin: i32, end:
   const perObservation = groupsPerObservation(b);
   for (let group = begin; group < end; ++group) {
     const firstPlane = group * b.groupChannels;
+    const shift = sumShift(b, group);
     for (let c = 0; c < b.groupChannels; ++c) {
       let at = b.partials + ((<usize>(firstPlane + c) * <usize>parts) << 4);
       let first: f64 = 0;
@@ -349,7 +332,7 @@ export function normalizeGradientJoin(b: NormalizationGradient, begin: i32, end:
         second += load<f64>(at, 8);
         at += 16;
       }
-      writePlaneSums(b, firstPlane + c, group, first, second);
+      writePlaneSums(b, firstPlane + c, group, first, shiftedBack(b, group, shift, first, second));
     }
     averageGroup(b, group);
     for (let c = 0; c < b.groupChannels; ++c) {

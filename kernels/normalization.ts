@@ -18,7 +18,8 @@
 // A result depends on the sizes only, never on how the work is divided. There are two ways to divide it, with the same
 // bits: `normalize` (and `normalizeGradient`) take whole groups, so that a group is read from memory once and from
 // cache the second time; the kernels in steps take parts, for few large groups.
-import { joinHalves, loadPart, maskPart, storePart, total, upperHalf } from './lanes';
+import { joinHalves, upperHalf } from './lanes';
+import { addMoments, addMomentsBeside, applyRun, resetMoments, sumOfFirst, sumOfSecond } from './moments';
 import {
   groupAddress,
   groupsPerObservation,
@@ -54,135 +55,12 @@ class Normalization {
   epsilon: f32;
 }
 
-// ---------------------------------------------------------------- sums over runs
-
-// results of the functions below; each thread has its own instance
-let sumOfFirst: f64 = 0;
-let sumOfSecond: f64 = 0;
-
-/** Adds the sums of d and of d² over `count` neighbouring elements, d = x - shift. */
-function addMoments(x: usize, count: i32, shift: f32): void {
-  const s = f32x4.splat(shift);
-  let first: f64 = sumOfFirst;
-  let second: f64 = sumOfSecond;
-  let left = count;
-  while (left >= 16) {
-    // 32 times four vectors, then into float64
-    let steps = min(left >> 4, 32);
-    left -= steps << 4;
-    let a0 = f32x4.splat(0);
-    let a1 = f32x4.splat(0);
-    let a2 = f32x4.splat(0);
-    let a3 = f32x4.splat(0);
-    let q0 = f32x4.splat(0);
-    let q1 = f32x4.splat(0);
-    let q2 = f32x4.splat(0);
-    let q3 = f32x4.splat(0);
-    if (shift == 0) {
-      while (steps > 0) {
-        const d0 = v128.load(x);
-        const d1 = v128.load(x, 16);
-        const d2 = v128.load(x, 32);
-        const d3 = v128.load(x, 48);
-        a0 = f32x4.add(a0, d0);
-        a1 = f32x4.add(a1, d1);
-        a2 = f32x4.add(a2, d2);
-        a3 = f32x4.add(a3, d3);
-        q0 = f32x4.add(q0, f32x4.mul(d0, d0));
-        q1 = f32x4.add(q1, f32x4.mul(d1, d1));
-        q2 = f32x4.add(q2, f32x4.mul(d2, d2));
-        q3 = f32x4.add(q3, f32x4.mul(d3, d3));
-        x += 64;
-        --steps;
-      }
-    }
-    while (steps > 0) {
-      const d0 = f32x4.sub(v128.load(x), s);
-      const d1 = f32x4.sub(v128.load(x, 16), s);
-      const d2 = f32x4.sub(v128.load(x, 32), s);
-      const d3 = f32x4.sub(v128.load(x, 48), s);
-      a0 = f32x4.add(a0, d0);
-      a1 = f32x4.add(a1, d1);
-      a2 = f32x4.add(a2, d2);
-      a3 = f32x4.add(a3, d3);
-      q0 = f32x4.add(q0, f32x4.mul(d0, d0));
-      q1 = f32x4.add(q1, f32x4.mul(d1, d1));
-      q2 = f32x4.add(q2, f32x4.mul(d2, d2));
-      q3 = f32x4.add(q3, f32x4.mul(d3, d3));
-      x += 64;
-      --steps;
-    }
-    first += total(f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)));
-    second += total(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
-  }
-  if (left > 0) {
-    let a = f32x4.splat(0);
-    let q = f32x4.splat(0);
-    for (; left >= 4; left -= 4) {
-      const d = f32x4.sub(v128.load(x), s);
-      a = f32x4.add(a, d);
-      q = f32x4.add(q, f32x4.mul(d, d));
-      x += 16;
-    }
-    if (left > 0) {
-      const d = v128.and(f32x4.sub(loadPart(x, left), s), maskPart(left));
-      a = f32x4.add(a, d);
-      q = f32x4.add(q, f32x4.mul(d, d));
-    }
-    first += total(a);
-    second += total(q);
-  }
-  sumOfFirst = first;
-  sumOfSecond = second;
-}
-
-/** y = (x - high) factor + rest over `count` neighbouring elements. */
-export function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: f32): void {
-  const h = f32x4.splat(high);
-  const f = f32x4.splat(factor);
-  const r = f32x4.splat(rest);
-  let left = count;
-  if (high == 0) {
-    for (; left >= 16; left -= 16) {
-      const y0 = f32x4.add(f32x4.mul(v128.load(x), f), r);
-      const y1 = f32x4.add(f32x4.mul(v128.load(x, 16), f), r);
-      const y2 = f32x4.add(f32x4.mul(v128.load(x, 32), f), r);
-      const y3 = f32x4.add(f32x4.mul(v128.load(x, 48), f), r);
-      v128.store(y, y0);
-      v128.store(y, y1, 16);
-      v128.store(y, y2, 32);
-      v128.store(y, y3, 48);
-      x += 64;
-      y += 64;
-    }
-  }
-  for (; left >= 16; left -= 16) {
-    const y0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
-    const y1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), f), r);
-    const y2 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 32), h), f), r);
-    const y3 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 48), h), f), r);
-    v128.store(y, y0);
-    v128.store(y, y1, 16);
-    v128.store(y, y2, 32);
-    v128.store(y, y3, 48);
-    x += 64;
-    y += 64;
-  }
-  for (; left >= 4; left -= 4) {
-    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r));
-    x += 16;
-    y += 16;
-  }
-  if (left > 0) storePart(y, f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, left), h), f), r), left);
-}
-
 // ---------------------------------------------------------------- statistics
 
 /** Sums of d and d² over elements from..to of a group's runs of `run` elements, d = x - shift. */
 @inline
 function sumMoments(group: usize, run: i32, apart: usize, from: i32, to: i32, shift: f32): void {
-  sumOfFirst = 0;
-  sumOfSecond = 0;
+  resetMoments();
   if (to <= run) {
     addMoments(group + (<usize>from << 2), to - from, shift);
     return;
@@ -211,17 +89,24 @@ function element(group: usize, run: i32, apart: usize, i: i32): f64 {
 let partMean: f64 = 0;
 let partSquares: f64 = 0;
 
-/** Mean and sum of squared deviations of elements from..to of a group. */
-function measurePart(group: usize, run: i32, apart: usize, from: i32, to: i32): void {
-  const count = <f64>(to - from);
+/** What elements from..to of a group are shifted by: near their mean. */
+@inline
+function shiftOfPart(group: usize, run: i32, apart: usize, from: i32, to: i32): f32 {
   // the mean of three elements: nearer to the mean than one, should one of them be an outlier
   const one = element(group, run, apart, from);
   const two = element(group, run, apart, from + ((to - from) >> 1));
   const three = element(group, run, apart, to - 1);
-  let shift = <f32>((one + two + three) * (1.0 / 3.0));
+  const shift = <f32>((one + two + three) * (1.0 / 3.0));
   // elements on both sides of 0: no shift is good enough, and saves a quarter of the arithmetic
-  if (abs<f64>(<f64>shift) <= 0.5 * (max<f64>(max<f64>(one, two), three) - min<f64>(min<f64>(one, two), three))) shift = 0;
-  sumMoments(group, run, apart, from, to, shift);
+  const range = max<f64>(max<f64>(one, two), three) - min<f64>(min<f64>(one, two), three);
+  return abs<f64>(<f64>shift) <= 0.5 * range ? 0 : shift;
+}
+
+/** Mean and sum of squared deviations of elements from..to of a group, whose sums with that shift are known. */
+@inline
+function finishPart(group: usize, run: i32, apart: usize, from: i32, to: i32, firstShift: f32): void {
+  const count = <f64>(to - from);
+  let shift = firstShift;
   let delta = sumOfFirst / count;
   let squares = sumOfSecond - sumOfFirst * delta;
   // the shift must be within two deviations of the mean; what is left after one repetition is rounding
@@ -233,6 +118,13 @@ function measurePart(group: usize, run: i32, apart: usize, from: i32, to: i32): 
   }
   partMean = <f64>shift + delta;
   partSquares = max<f64>(squares, 0.0);
+}
+
+/** Mean and sum of squared deviations of elements from..to of a group. */
+function measurePart(group: usize, run: i32, apart: usize, from: i32, to: i32): void {
+  const shift = shiftOfPart(group, run, apart, from, to);
+  sumMoments(group, run, apart, from, to, shift);
+  finishPart(group, run, apart, from, to, shift);
 }
 
 /** Joins (count, mean, squares) of what was measured before with those of a part that follows it. */
@@ -259,22 +151,25 @@ function writeStatistics<B>(b: B, group: i32): void {
   store<f32>(at, <f32>sqrt<f64>(joinedCount / (joinedSquares + <f64>b.epsilon * joinedCount)), 8);
 }
 
+/** Joins the part measured last, of `count` elements, to those before it. */
+@inline
+function joinPart(from: i32, count: i32): void {
+  if (from == 0) {
+    joinedCount = <f64>count;
+    joinedMean = partMean;
+    joinedSquares = partSquares;
+  } else join(<f64>count, partMean, partSquares);
+}
+
 /** Statistics of one group, whose elements begin at `address`, part by part. */
 export function measureGroup<B>(b: B, address: usize, group: i32): void {
   const run = b.inner * b.groupChannels;
   const count = run * b.outer;
   const apart = stride(b);
-  joinedCount = 0;
-  joinedMean = 0;
-  joinedSquares = 0;
   for (let from = 0; from < count; from += PART) {
     const to = min(from + PART, count);
     measurePart(address, run, apart, from, to);
-    if (from == 0) {
-      joinedCount = <f64>(to - from);
-      joinedMean = partMean;
-      joinedSquares = partSquares;
-    } else join(<f64>(to - from), partMean, partSquares);
+    joinPart(from, to - from);
   }
   writeStatistics(b, group);
 }
@@ -433,12 +328,48 @@ function normalizeColumns(b: Normalization, group: i32, first: usize, y: usize, 
   }
 }
 
+/**
+ * Groups begin..end, each without gaps: measures a group while the one before it, still in the cache, is scaled and written.
+ * So the reads of one and the writes of the other wait for memory at the same time.
+ */
+function normalizeNeighbours(b: Normalization, begin: i32, end: i32): void {
+  const count = b.inner;
+  const bytes = <usize>count << 2;
+  let x = b.x + <usize>begin * bytes;
+  let y = b.y + <usize>begin * bytes;
+  measureGroup(b, x, begin);
+  for (let group = begin; group < end; ++group) {
+    prepareForward(b, group, group % b.channels);
+    if (group + 1 == end) {
+      applyRun(x, y, count, planeHigh, planeFactor, planeRest);
+      return;
+    }
+    const next = x + bytes;
+    for (let from = 0; from < count; from += PART) {
+      const to = min(from + PART, count);
+      const shift = shiftOfPart(next, count, 0, from, to);
+      const at = <usize>from << 2;
+      resetMoments();
+      addMomentsBeside(next + at, to - from, shift, x + at, y + at, planeHigh, planeFactor, planeRest);
+      finishPart(next, count, 0, from, to, shift);
+      joinPart(from, to - from);
+    }
+    writeStatistics(b, group + 1);
+    x = next;
+    y += bytes;
+  }
+}
+
 /** Forward. Work item: one group (groups are numbered channels first, then observations). Reads x; writes y, statistics. */
 export function normalize(b: Normalization, begin: i32, end: i32): void {
   const perObservation = groupsPerObservation(b);
   const apart = stride(b);
   const offset = b.y - b.x;
   const columns = inColumns(b);
+  if (b.outer == 1 && b.groupChannels == 1) {
+    normalizeNeighbours(b, begin, end);
+    return;
+  }
   for (let group = begin; group < end; ++group) {
     if (columns && group + 16 <= end && b.outer <= PACKED_ROWS) {
       // rows far apart would meet in the same few lines of the cache: bring them together first

@@ -12,8 +12,11 @@ export interface Grouping extends ChannelLayout {
 
 /** Elements that a kernel in steps takes as one part; normalization.ts of the kernels has the same number. */
 const PART = 16384
-/** Elements a thread takes at once. */
-const GRAIN = 32768
+/**
+ * Elements a thread takes at once: enough for kernels that work on two groups at a time, and sixteen turns where the array
+ * is small.
+ */
+const GRAIN = { least: 32768, most: 262144, turns: 16 }
 /** With fewer groups than this, and groups of several parts, threads share the parts of a group. Same bits either way. */
 const FEW_GROUPS = 16
 
@@ -43,14 +46,15 @@ function sizesOf(grouping: Grouping): Sizes {
   const group = plane * grouping.groupChannels
   const groups = groupCount(grouping)
   const groupParts = Math.ceil(group / PART)
+  const grain = Math.min(GRAIN.most, Math.max(GRAIN.least, (group * groups) / GRAIN.turns))
   return {
     groups,
     planes: grouping.channels * grouping.observations,
     groupParts,
     planeParts: Math.ceil(plane / PART),
     inSteps: groups < FEW_GROUPS && groupParts > 1,
-    groupGrain: Math.max(1, Math.ceil(GRAIN / Math.max(group, 1))),
-    partGrain: Math.max(1, Math.ceil(GRAIN / Math.max(1, Math.min(plane, PART)))),
+    groupGrain: Math.max(1, Math.ceil(grain / Math.max(group, 1))),
+    partGrain: Math.max(1, Math.ceil(grain / Math.max(1, Math.min(plane, PART)))),
   }
 }
 
