@@ -72,6 +72,10 @@ const BLOCK_ROWS = 96
 const BLOCK_COLUMNS = 128
 const ENOUGH_ITEMS = 16
 
+/** Most rows of C for kernels/matmul-few-rows.ts, and columns from which it pays. */
+const FEW_ROWS = 12
+const MANY_COLUMNS = 24
+
 interface Addresses {
   readonly A: number
   readonly B: number
@@ -86,6 +90,10 @@ export function launchMatrixProduct(wasm: WasmBackend, p: MatrixProduct, at: Add
   const stepA = pagesA[1] ?? 0
   const stepB = pagesB[1] ?? 0
   const regular = pagesA.every((page, i) => page === i * stepA) && pagesB.every((page, i) => page === i * stepB)
+  if (m <= FEW_ROWS && n >= MANY_COLUMNS && k > 0 && p.cRow === 1 && pagesA.length === 1) {
+    launchFewRows(wasm, p, { ...at, A: at.A + 4 * pagesA[0]! * m * k, B: at.B + 4 * pagesB[0]! * k * n })
+    return
+  }
   const launch = (pages: number, A: number, B: number, C: number) => {
     const whole = {
       a: A,
@@ -122,6 +130,17 @@ export function launchMatrixProduct(wasm: WasmBackend, p: MatrixProduct, at: Add
     pagesA.forEach((pageA, page) => {
       launch(1, at.A + 4 * pageA * m * k, at.B + 4 * pagesB[page]! * k * n, at.C + 4 * page * m * n)
     })
+}
+
+function launchFewRows(wasm: WasmBackend, p: MatrixProduct, at: Addresses): void {
+  const { m, n, k, aRow, aColumn, bRow, bColumn, cColumn } = p
+  // Packing A again for every item costs little from 24 columns on.
+  const blockColumns = Math.min(192, Math.max(24, 3 * Math.ceil(n / (3 * ENOUGH_ITEMS))))
+  wasm.launch(
+    'matmulFewRows',
+    { a: at.A, b: at.B, c: at.C, biasRows: at.bias, m, n, k, aRow, aColumn, bRow, bColumn, cColumn, blockColumns },
+    { items: Math.ceil(n / blockColumns), grain: grainOf(m, blockColumns, k) },
+  )
 }
 
 /** Products too small for waking a second thread are one piece of work. */
