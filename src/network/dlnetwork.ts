@@ -47,7 +47,6 @@ import {
   type Parameter,
   parameterRows,
   parametersFrom,
-  parametersWith,
   replaceLearnables,
   replaceRows,
 } from './network-parameters.js'
@@ -311,10 +310,19 @@ export class DlNetwork {
     replaceLearnables(this.#graph, values, 'replaceParameters')
   }
 
+  /** A network of its own with other values of the learnables, in the order of `parameterList`. */
+  withParameters(values: readonly DlArray[]): DlNetwork {
+    this.#checkChange('withParameters')
+    const other = new DlNetwork({ ...this.content, graph: copyGraph(this.#graph) })
+    replaceLearnables(other.#graph, values, 'withParameters')
+    return other
+  }
+
   /** @internal The same network over traced parameters. */
   [tracedCopy](trace: (array: DlArray) => DlArray): DlNetwork {
     this.#checkUse('dlfeval', this.inputNames.length)
-    return new DlNetwork(this.content, parametersWith(this.#graph, trace))
+    const traced = this.parameterList().map(({ value }) => trace(value))
+    return new DlNetwork(this.content, parametersFrom(this.#graph, traced, 'dlfeval'))
   }
 
   /** @internal Everything whose memory the network needs. */

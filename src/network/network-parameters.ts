@@ -56,7 +56,7 @@ export function learnableList(graph: LayerGraph, overrides: Overrides | undefine
 }
 
 /** Every layer's parameters by name: learnables as `replace` gives them, in order, and state as it is. */
-export function parametersWith(graph: LayerGraph, replace: (value: DlArray) => DlArray): Overrides {
+function parametersWith(graph: LayerGraph, replace: (value: DlArray) => DlArray): Overrides {
   return new Map(
     graph.layers.map((layer, number) => [
       number,

@@ -1,34 +1,19 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import { replaceArrays } from '../autodiff/containers.js'
-import { tracedCopy } from '../autodiff/dlfeval.js'
 import { withoutRecording } from '../autodiff/record.js'
 import { DimensionError, OptionError } from '../errors.js'
+import { keep } from '../memory/scope.js'
+import { DlNetwork } from '../network/dlnetwork.js'
 import { sameSize } from '../operations/sum.js'
 import { freshLike, type SolverName, type Step, solverAverages, updateParameter } from './solver-update.js'
 
 // The solvers' rules for training loops of one's own. Parameters are an array, lists and records of arrays (nested as you
 // like; `net.learnables` is such a list), or a network; gradients and averages have the same shape.
 
-/** A network as far as updates need one. */
-interface NetworkOfParameters {
-  parameterList(): readonly { readonly value: DlArray; readonly learnRateFactor: number }[]
-  [tracedCopy](replace: (array: DlArray) => DlArray): unknown
-}
-
-function isNetwork(value: unknown): value is NetworkOfParameters {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'parameterList' in value &&
-    typeof value.parameterList === 'function' &&
-    tracedCopy in value
-  )
-}
-
 /** Every array of a container, in order. */
 function arraysOf(container: unknown): DlArray[] {
-  if (isNetwork(container)) return container.parameterList().map(({ value }) => value)
+  if (container instanceof DlNetwork) return container.parameterList().map(({ value }) => value)
   const found: DlArray[] = []
   replaceArrays(container, (array) => {
     found.push(array)
@@ -39,12 +24,17 @@ function arraysOf(container: unknown): DlArray[] {
 
 /** A container of the same shape with other arrays, given in order; a network becomes another network. */
 function withArrays(container: unknown, arrays: readonly DlArray[]): unknown {
-  if (isNetwork(container)) {
-    const replacement = new Map(container.parameterList().map(({ value }, i) => [value, arrays[i]!]))
-    return container[tracedCopy]((array) => replacement.get(array) ?? array)
-  }
+  if (container instanceof DlNetwork) return container.withParameters(arrays)
   let next = 0
   return replaceArrays(container, () => arrays[next++]!)
+}
+
+/** The parameters after a step: a network takes the new values and frees the old, so that a loop needs no more memory. */
+function stepped(parameters: unknown, values: readonly DlArray[]): unknown {
+  if (!(parameters instanceof DlNetwork)) return withArrays(parameters, values)
+  parameters.replaceParameters(values)
+  for (const value of values) value.dispose()
+  return parameters
 }
 
 function checkSameShape(call: string, name: string, parameters: readonly DlArray[], others: readonly DlArray[]): void {
@@ -81,7 +71,10 @@ const isDecay = (x: number) => x >= 0 && x < 1
 /** What averages start as: MATLAB's `[]`, undefined or null. */
 type Started<G> = G | undefined | null | readonly []
 
-/** One step of every parameter, in memory of its own; the parameters and averages after it. */
+/**
+ * One step of every parameter; the parameters and averages after it. A network is changed itself, other parameters are not.
+ * Averages are the solver's own: those given are freed, and the new ones outlive every scope.
+ */
 function updated(
   call: string,
   parameters: unknown,
@@ -93,9 +86,10 @@ function updated(
   const values = arraysOf(parameters)
   const gradientArrays = arraysOf(gradients)
   checkSameShape(call, 'a gradient', values, gradientArrays)
-  const factors = isNetwork(parameters)
-    ? parameters.parameterList().map(({ learnRateFactor }) => learnRateFactor)
-    : values.map(() => 1)
+  const factors =
+    parameters instanceof DlNetwork
+      ? parameters.parameterList().map(({ learnRateFactor }) => learnRateFactor)
+      : values.map(() => 1)
   const before = averages.map((average, k) => {
     const arrays = arraysOf(average)
     const isStart = average === undefined || average === null || (Array.isArray(average) && average.length === 0)
@@ -113,13 +107,16 @@ function updated(
       const preparation = { decay: 0, factor: 1, limit: Number.POSITIVE_INFINITY }
       updateParameter(value, gradientArrays[i]!, own, preparation, step(factors[i]!))
     }
-    return [withArrays(parameters, newValues), ...newAverages.map((arrays) => withArrays(gradients, arrays))]
+    for (const arrays of before) for (const array of arrays ?? []) array.dispose()
+    for (const arrays of newAverages) for (const array of arrays) keep(array)
+    return [stepped(parameters, newValues), ...newAverages.map((arrays) => withArrays(gradients, arrays))]
   })
 }
 
 /**
  * One step of stochastic gradient descent with momentum: `v = momentum * v - learnRate * gradient`, `parameter + v`. Returns
- * the new parameters and velocity; what is given stays as it is.
+ * the new parameters and velocity. A network is updated itself and returned, its old values freed; other parameters stay as
+ * they are. The velocity given is freed: use the one returned.
  *
  * | argument | meaning |
  * | --- | --- |

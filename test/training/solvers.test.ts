@@ -1,8 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { DlArray } from '../../src/array/dlarray.js'
+import { dlfeval } from '../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setBackend, setThreads } from '../../src/backends/current.js'
-import { DimensionError, FileError, OptionError } from '../../src/errors.js'
+import { memory } from '../../src/backends/memory.js'
+import { DimensionError, FileError, MemoryError, OptionError } from '../../src/errors.js'
+import { scope } from '../../src/memory/scope.js'
+import { times } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
+import { l2loss } from '../../src/operations/l2loss.js'
 import { RandomStream } from '../../src/operations/random.js'
 import { createSolver, type TrainedParameter } from '../../src/training/solvers.js'
 import { trainingOptions } from '../../src/training/training-options.js'
@@ -30,12 +36,13 @@ describe('documented first steps', () => {
 })
 
 describe('update functions', () => {
-  it('leave what they are given as it is, and go on from averages', () => {
+  it('leave parameters as they are, and go on from averages, which they take over', () => {
     const w = one(1)
     const [w1, v1] = sgdmupdate(w, one(2), undefined, 0.1, 0.5)
+    expect(v1.item()).toBeCloseTo(-0.2, 15)
     const [w2, v2] = sgdmupdate(w1, one(2), v1, 0.1, 0.5)
     expect(w.item()).toBe(1)
-    expect(v1.item()).toBeCloseTo(-0.2, 15)
+    expect(() => v1.item()).toThrow(MemoryError)
     expect(v2.item()).toBeCloseTo(-0.3, 15)
     expect(w2.item()).toBeCloseTo(0.5, 15)
   })
@@ -72,8 +79,36 @@ describe('update functions', () => {
     ]
     expect(value('Scale')).toEqual([0.75, 0.75])
     expect(value('Offset')).toEqual([0, 0])
-    expect(value('Scale', net)).toEqual([1, 1])
+    expect(next).toBe(net)
     expect(velocity.map((row) => row.parameter)).toEqual(['Offset', 'Scale'])
+  })
+  it('train a network in a loop of your own, in flat memory', async () => {
+    const { dlnetwork } = await import('../../src/network/dlnetwork.js')
+    const { featureInputLayer } = await import('../../src/layers/feature-input.js')
+    const { fullyConnectedLayer } = await import('../../src/layers/fully-connected.js')
+    const net = dlnetwork([featureInputLayer(2), fullyConnectedLayer(1)], { seed: 1 })
+    const X = dlarray([1, 2, -1, 0.5, 3, -2], [2, 3], 'CB')
+    const T = dlarray([5, 0, -1], [1, 3], 'CB')
+    let average: unknown
+    let square: unknown
+    const losses: number[] = []
+    const bytes: number[] = []
+    for (let iteration = 1; iteration <= 60; iteration++) {
+      scope(() => {
+        const { loss, gradients } = dlfeval((traced: typeof net) => {
+          const loss = l2loss(traced.forward(X).outputs[0]!, T)
+          return { loss, gradients: dlgradient(loss, traced.learnables) }
+        }, net)
+        ;[, average, square] = adamupdate(net, gradients, average as never, square as never, iteration, 0.1)
+        losses.push(loss.item())
+      })
+      bytes.push(memory().bytesInUse)
+    }
+    expect(losses.at(-1)!).toBeLessThan(losses[0]! / 10)
+    expect(new Set(bytes).size).toBe(1)
+    const other = dlupdate((array) => times(array, 2), net)
+    expect(other.predict(X).values()[0]).not.toBe(net.predict(X).values()[0])
+    expect(dlfeval((traced: typeof net) => traced.predict(X), other).values()).toEqual(other.predict(X).values())
   })
   it('check shapes and numbers', () => {
     expect(() => sgdmupdate([one(1)], [one(1), one(2)])).toThrow(DimensionError)
