@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url'
 const folder = fileURLToPath(new URL('.', import.meta.url))
 
 /** Files of bench/ that run dlnet, as {@link compile} leaves them. */
-export const compiledFile = (name: 'contender' | 'profile') => `${folder}dist/bench/${name}.js`
+export const compiledFile = (name: 'contender' | 'profile' | 'first-prediction') => `${folder}dist/bench/${name}.js`
+
+/** The library's entry, compiled with them. */
+export const compiledLibrary = `${folder}dist/src/index.js`
 
 /**
  * Compiles the library and what runs it by the compiler that publishes it: the loader that runs TypeScript directly gives

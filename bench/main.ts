@@ -7,11 +7,12 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Clock } from './clock.js'
 import { compile, compiledFile } from './compilation.js'
 import { Contender, type ContenderName, contenderNames } from './contender-process.js'
+import { type Footprint, footprints } from './footprint.js'
 import { measureRow, type Results } from './measure.js'
 import { installPeers } from './peers-installation.js'
 import { rows } from './rows/all.js'
 import type { Row } from './rows/row.js'
-import { type Line, rate, reasons, table, tableAsCalled } from './table.js'
+import { type Line, rate, reasons, table, tableAsCalled, tableOfFootprints } from './table.js'
 
 const list = (text: string) => text.split(',').map((part) => part.trim())
 
@@ -22,9 +23,12 @@ function threadCounts(text: string): number[] {
   return counts
 }
 
-function chosenRows(text: string): Row[] {
+/** What `--rows` chooses from. */
+const measurable: readonly (Row | Footprint)[] = [...rows, ...footprints]
+
+function chosenRows(text: string): (Row | Footprint)[] {
   return list(text).flatMap((part) => {
-    const found = rows.filter(({ name }) => name.startsWith(part))
+    const found = measurable.filter(({ name }) => name.startsWith(part))
     if (found.length === 0) throw new InvalidArgumentError(`No row begins with '${part}'; --help lists them.`)
     return found
   })
@@ -43,7 +47,7 @@ function chosen<T>(flags: string, description: string, parse: (text: string) => 
 }
 
 interface Options {
-  rows: Row[]
+  rows: (Row | Footprint)[]
   threads: number[]
   with: ContenderName[]
   clock: Clock
@@ -57,7 +61,9 @@ const program = new Command('npm run bench --')
   .description(
     'Times dlnet beside other libraries: same work, same inputs, results compared first, turns taken in rounds.',
   )
-  .addOption(chosen('--rows <names>', 'rows whose names begin so, separated by commas', chosenRows, [...rows], 'all'))
+  .addOption(
+    chosen('--rows <names>', 'rows whose names begin so, separated by commas', chosenRows, [...measurable], 'all'),
+  )
   .addOption(
     chosen('--threads <counts>', 'numbers of threads, separated by commas', threadCounts, available, available.join()),
   )
@@ -71,18 +77,20 @@ const program = new Command('npm run bench --')
   .option('--json <file>', 'also write every figure to this file')
   .option('--profile', "instead print where dlnet's own time goes, kernel by kernel", false)
   .addHelpText('after', () => {
-    const described = rows.map(({ name, size }) => `  ${name.padEnd(36)} ${size}`)
+    const described = measurable.map(({ name, size }) => `  ${name.padEnd(36)} ${size}`)
     return `\nContenders: ${contenderNames.join(', ')}\n\nRows:\n${described.join('\n')}`
   })
   .parse()
 const options = program.opts<Options>()
+const chosenTimed = options.rows.filter((row): row is Row => 'task' in row)
+const chosenFootprints = options.rows.filter((row): row is Footprint => 'measure' in row)
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
 compile(say)
 if (options.profile) {
   const milliseconds = options.quick ? 300 : 2000
   const runs = options.threads.flatMap((threads) =>
-    options.rows.map(({ name }) => [name, threads, milliseconds, options.clock]),
+    chosenTimed.map(({ name }) => [name, threads, milliseconds, options.clock]),
   )
   const ended = runs.map((given) =>
     spawnSync(process.execPath, [compiledFile('profile'), ...given.map(String)], { stdio: 'inherit' }),
@@ -103,7 +111,7 @@ if (options.with.some((name) => name !== 'dlnet' && name !== 'copy')) installPee
 
 const lines: Line[] = []
 const versions: Partial<Record<ContenderName, string>> = {}
-for (const threads of options.threads) {
+for (const threads of chosenTimed.length > 0 ? options.threads : []) {
   const running = new Map<ContenderName, Contender>()
   const absent: Results = {}
   // In the order of the columns: what the others compute is compared with the first.
@@ -123,7 +131,7 @@ for (const threads of options.threads) {
     return wanted.flatMap((name) => running.get(name) ?? [])
   }
   try {
-    for (const row of options.rows) {
+    for (const row of chosenTimed) {
       const contenders = await startMissing()
       const results = { ...absent, ...(await measureRow(row, contenders, effort)) }
       lines.push({ row, threads, results })
@@ -144,13 +152,18 @@ console.log(`${Object.values(versions).join(', ')}`)
 console.log(
   `Medians in ms${clock === 'cpu' ? ' of processor time' : ''}; x: time as a multiple of dlnet's in the same rounds${options.quick ? '; quick' : ''}\n`,
 )
-console.log(table(lines))
+if (lines.length > 0) console.log(table(lines))
 const asCalled = tableAsCalled(lines)
 if (asCalled) console.log(`\nOutputs are reused above. As a user calls it, where that is another call:\n\n${asCalled}`)
 for (const reason of reasons(lines)) console.log(`- ${reason}`)
 
+const measured = []
+for (const { name, size, goal, measure } of chosenFootprints)
+  measured.push({ name, size, goal, cells: await measure(options.with, options.quick) })
+if (measured.length > 0) console.log(`\n${tableOfFootprints(measured)}`)
+
 if (options.json !== undefined) {
-  const content = { machine, load, versions, effort, lines }
+  const content = { machine, load, versions, effort, lines, footprints: measured }
   writeFileSync(options.json, `${JSON.stringify(content, undefined, 2)}\n`)
 }
 

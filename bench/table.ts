@@ -17,6 +17,20 @@ export function table(lines: readonly Line[]): string {
   return columns(lines, names, 'reusing')
 }
 
+/** Start-up times and bytes: one line each, with its goal. */
+export function tableOfFootprints(
+  measured: readonly {
+    readonly name: string
+    readonly size: string
+    readonly goal: string
+    readonly cells: Readonly<Partial<Record<ContenderName, string>>>
+  }[],
+): string {
+  const names = contenderNames.filter((name) => measured.some(({ cells }) => cells[name]))
+  const body = measured.map(({ name, size, goal, cells }) => [name, size, goal, ...names.map((n) => cells[n] ?? '')])
+  return aligned([['row', 'what', 'goal', ...names], ...body])
+}
+
 /** The lines and libraries for which leaving the outputs' memory to the library is another call; `''` without any. */
 export function tableAsCalled(lines: readonly Line[]): string {
   const other = ({ results }: Line, name: ContenderName) => {
