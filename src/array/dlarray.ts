@@ -77,11 +77,10 @@ export function trackCreation(isOn: boolean): void {
  * Source: MATLAB, `dlarray`.
  */
 export class DlArray<F extends string = string> {
-  /** Extent of each dimension, two of them at least. */
-  readonly size: readonly number[]
-  /** One label per dimension in stored order; `''` for an unformatted array. */
-  readonly dims: F
-  readonly underlyingType: UnderlyingType
+  // What a kernel takes for the extent of the memory: behind accessors, so that no assignment changes it.
+  readonly #size: readonly number[]
+  readonly #dims: F
+  readonly #underlyingType: UnderlyingType
   /** @internal */
   trace: Trace | undefined
   /** @internal The arrays of the scope that will free this one; undefined when none will. */
@@ -91,10 +90,25 @@ export class DlArray<F extends string = string> {
 
   /** @internal Arrays are made by `makeArray`, which registers their owner. */
   constructor(storage: Storage, size: readonly number[], dims: F, underlyingType: UnderlyingType) {
-    this.hold = new Hold(storage, { size, dims, type: underlyingType })
-    this.size = size
-    this.dims = dims
-    this.underlyingType = underlyingType
+    this.#size = Object.isFrozen(size) ? size : Object.freeze([...size])
+    this.#dims = dims
+    this.#underlyingType = underlyingType
+    this.hold = new Hold(storage, { size: this.#size, dims, type: underlyingType })
+  }
+
+  /** Extent of each dimension, two of them at least; frozen. */
+  get size(): readonly number[] {
+    return this.#size
+  }
+
+  /** One label per dimension in stored order; `''` for an unformatted array. */
+  get dims(): F {
+    return this.#dims
+  }
+
+  /** Class of the elements. */
+  get underlyingType(): UnderlyingType {
+    return this.#underlyingType
   }
 
   /** Number of dimensions. */

@@ -84,7 +84,9 @@ export function isLayer(value: unknown): value is Layer {
 /** Turns a definition into a kind of layer, whose `create` the layer function calls with its arguments. */
 export function defineLayer<L extends Layer>(definition: LayerDefinition<L>): LayerKind<L> {
   const stored = [...definition.properties, nameProperty]
-  const prototype = layerPrototype(stored, definition.inputNames ?? ['in'], definition.outputNames ?? ['out'])
+  const inputNames = Object.freeze([...(definition.inputNames ?? ['in'])])
+  const outputNames = Object.freeze([...(definition.outputNames ?? ['out'])])
+  const prototype = layerPrototype(stored, inputNames, outputNames)
   // The definition's functions only ever get layers of this kind, which `make` below makes.
   const kind = { ...definition, stored, prototype } as LayerDefinition<never> as Kind
   const positional = definition.positional ?? { names: [], required: 0 }
@@ -202,7 +204,7 @@ function assign(layer: Layer, property: PropertyDefinition, value: unknown): voi
   const { kind, values } = interiorOf(layer)
   const call = kind.className
   const before = values[property.name]
-  values[property.name] = property.check(value, { call, name: property.name })
+  values[property.name] = frozen(property.check(value, { call, name: property.name }))
   try {
     kind.check?.(layer, call)
   } catch (error) {
@@ -453,13 +455,17 @@ function checkGiven(
  * What a layer's outputs are for inputs of this description, without computing. Throws a {@link NetworkError} that names the
  * layer, the format and both numbers when they do not fit.
  */
-export function inferLayer(layer: Layer, inputs: readonly ArrayInfo[]): ArrayInfo[] {
+export function inferLayer(layer: Layer, examples: readonly ArrayInfo[]): ArrayInfo[] {
+  const inputs = examples.map(infoOf)
   return inLayer(layer, inputs, () => {
     checkCount(layer, inputs.length)
-    const outputs = interiorOf(layer).kind.output(layer, inputs, parameterInfos(layer, inputs))
-    // A layer that keeps its input's description passes on what may be the array itself.
-    return outputs.map(({ size, dims, type }) => ({ size, dims, type }))
+    return [...interiorOf(layer).kind.output(layer, inputs, parameterInfos(layer, inputs))]
   })
+}
+
+/** The description alone of what may be an array. */
+function infoOf({ size, dims, type }: ArrayInfo): ArrayInfo {
+  return { size, dims, type }
 }
 
 /**
@@ -467,7 +473,8 @@ export function inferLayer(layer: Layer, inputs: readonly ArrayInfo[]): ArrayInf
  * given are kept and brought to the size they have for this kind of input. Throws a {@link NetworkError} as
  * {@link inferLayer} does.
  */
-export function initializeLayer(layer: Layer, inputs: readonly ArrayInfo[], random: RandomStream): void {
+export function initializeLayer(layer: Layer, examples: readonly ArrayInfo[], random: RandomStream): void {
+  const inputs = examples.map(infoOf)
   inLayer(layer, inputs, () => {
     checkCount(layer, inputs.length)
     const { kind, values } = interiorOf(layer)

@@ -10,8 +10,9 @@ export class NetworkDataLayout {
 
   /** @internal Made by {@link networkDataLayout}. */
   constructor(size: readonly number[], format: string) {
-    this.size = size
+    this.size = Object.freeze([...size])
     this.format = format
+    Object.freeze(this)
   }
 
   /** The same as `format`, under the name that arrays have for it: `finddim(layout, 'C')` works. */

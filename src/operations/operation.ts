@@ -149,7 +149,6 @@ export function operation<
 
   function compute(named: Named<I, Q, DlArray>, options: O): DlArray[] {
     const arrays = inputNames.map((input) => (named as { readonly [name: string]: DlArray | undefined })[input])
-    // Plain descriptions, not arrays: a rule may spread them.
     const described = byName(inputNames, arrays, infoOf) as Named<I, Q, ArrayInfo>
     const { outputs: infos, plan } = definition.rule(described, options)
     const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, inputNames, arrays, infos, plan)
@@ -220,7 +219,10 @@ export function operation<
     options: definition.options,
     samples: definition.samples,
     differentiable,
-    infer: (inputs, options) => definition.rule(inputs, completed(options)).outputs,
+    infer(inputs, options) {
+      const infos = inputNames.map((input) => (inputs as { readonly [name: string]: ArrayInfo | undefined })[input])
+      return definition.rule(byName(inputNames, infos, infoOf) as Named<I, Q, ArrayInfo>, completed(options)).outputs
+    },
     run: (inputs, options) => compute(inputs, completed(options))[0]!,
     runAll(inputs, options) {
       const results = compute(inputs, completed(options))
@@ -230,8 +232,9 @@ export function operation<
   return self
 }
 
-function infoOf(array: DlArray): ArrayInfo {
-  return { size: array.size, dims: array.dims, type: array.underlyingType }
+/** A plain description of what may be an array: a rule may spread it. */
+function infoOf({ size, dims, type }: ArrayInfo): ArrayInfo {
+  return { size, dims, type }
 }
 
 /** Allocates the outputs and runs the kernel on the backend where they belong, moving inputs there when they are not. */

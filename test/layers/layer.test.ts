@@ -21,6 +21,7 @@ import {
 import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
 import { accepts, numeric, settable } from '../../src/layers/property.js'
 import { reluLayer } from '../../src/layers/relu.js'
+import { softmaxLayer } from '../../src/layers/softmax.js'
 import { minus, plus } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
@@ -173,6 +174,19 @@ describe('layers', () => {
     expect(() => initializeLayer(layer, [input], new RandomStream())).toThrow(NetworkError)
     expect(layer.numChannels).toBe('auto')
     expect(layer.weights).toBeUndefined()
+  })
+
+  it('share no list that can be changed', () => {
+    const layer = reluLayer()
+    expect(() => (layer.inputNames as string[]).push('z')).toThrow(TypeError)
+    expect(() => (layer.outputNames as string[]).push('z')).toThrow(TypeError)
+    expect([reluLayer().numInputs, reluLayer().inputNames, reluLayer().outputNames]).toEqual([1, ['in'], ['out']])
+  })
+
+  it('describe what comes out of arrays as of descriptions', () => {
+    const X = dlarray(new Float32Array(24), [2, 3, 4], 'SCB')
+    expect(inferLayer(reluLayer(), [X])).toEqual([{ size: [2, 3, 4], dims: 'SCB', type: 'single' }])
+    expect(inferLayer(softmaxLayer(), [X])).toEqual([{ size: [2, 3, 4], dims: 'SCB', type: 'single' }])
   })
 
   it('have types', () => {

@@ -317,3 +317,26 @@ describe('errors', () => {
     expect(message(cases[name]!)).toMatchSnapshot()
   })
 })
+
+describe('size, format and class', () => {
+  it('cannot be changed: they say how much memory belongs to the array', () => {
+    const X = dlarray([1, 2], 'C')
+    expect(() => {
+      ;(X.size as number[])[0] = 1024
+    }).toThrow(TypeError)
+    for (const [name, value] of Object.entries({ size: [1024, 1], dims: 'CB', underlyingType: 'double' }))
+      expect(() => Object.assign(X, { [name]: value }), name).toThrow(TypeError)
+    expect([X.size, X.dims, X.underlyingType]).toEqual([[2, 1], 'CU', 'single'])
+  })
+
+  it('leave the size that was given to its owner', () => {
+    const size = [3, 1]
+    const X = rand(size)
+    const Y = dlarray([1, 2, 3], size)
+    size[0] = 1024
+    expect([X.size, Y.size]).toEqual([
+      [3, 1],
+      [3, 1],
+    ])
+  })
+})
