@@ -1,5 +1,6 @@
 /** The confusion matrix of a classifier. Source: MATLAB page "confusionmat". */
 
+import { Categorical } from '../data/categorical.js'
 import { DimensionError, OptionError } from '../errors.js'
 
 /** A class name or number; NaN, null and undefined are observations without a label. */
@@ -14,14 +15,26 @@ export interface Confusion {
 /**
  * Counts how often each true class (row) was predicted as each class (column).
  *
- * Classes are `classNames` in their order, or all labels that occur, sorted (numbers by value). Observations without a
+ * Labels are lists or what `categorical` and `scores2label` return. Classes are `classNames` in their order, or all labels that occur, sorted (numbers by value). Observations without a
  * true or a predicted label are left out. Throws a DimensionError for lists of different lengths and an OptionError for
  * a label that is not among `classNames`.
  */
 export function confusionmat(
+  trueLabels: ArrayLike<Label> | Categorical,
+  predictedLabels: ArrayLike<Label> | Categorical,
+  classNames?: readonly (string | number | boolean)[],
+): Confusion {
+  return count(listOf(trueLabels), listOf(predictedLabels), classNames)
+}
+
+function listOf(labels: ArrayLike<Label> | Categorical): ArrayLike<Label> {
+  return labels instanceof Categorical ? labels.toArray() : labels
+}
+
+function count(
   trueLabels: ArrayLike<Label>,
   predictedLabels: ArrayLike<Label>,
-  classNames?: readonly (string | number | boolean)[],
+  classNames: readonly (string | number | boolean)[] | undefined,
 ): Confusion {
   if (trueLabels.length !== predictedLabels.length) {
     throw new DimensionError({

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { categorical } from '../../src/data/categorical.js'
 import { DimensionError, OptionError } from '../../src/errors.js'
 import { accuracyOf, confusionmat, displayConfusion } from '../../src/training/confusion.js'
 
@@ -77,4 +78,15 @@ test('as text', () => {
       '       dog          ·         ·         ·',
     ].join('\n'),
   )
+
+  test('takes categorical labels', () => {
+    const truth = categorical(['a', 'b', 'b', 'c'])
+    const { classNames, counts } = confusionmat(truth, categorical(['a', 'b', 'a', 'c']))
+    expect(classNames).toEqual(['a', 'b', 'c'])
+    expect(counts).toEqual([
+      [1, 0, 0],
+      [1, 1, 0],
+      [0, 0, 1],
+    ])
+  })
 })
