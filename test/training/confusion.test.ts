@@ -78,15 +78,15 @@ test('as text', () => {
       '       dog          ·         ·         ·',
     ].join('\n'),
   )
+})
 
-  test('takes categorical labels', () => {
-    const truth = categorical(['a', 'b', 'b', 'c'])
-    const { classNames, counts } = confusionmat(truth, categorical(['a', 'b', 'a', 'c']))
-    expect(classNames).toEqual(['a', 'b', 'c'])
-    expect(counts).toEqual([
-      [1, 0, 0],
-      [1, 1, 0],
-      [0, 0, 1],
-    ])
-  })
+test('takes categorical labels', () => {
+  const truth = categorical(['a', 'b', 'b', 'c'])
+  const { classNames, counts } = confusionmat(truth, categorical(['a', 'b', 'a', 'c']))
+  expect(classNames).toEqual(['a', 'b', 'c'])
+  expect(counts).toEqual([
+    [1, 0, 0],
+    [1, 1, 0],
+    [0, 0, 1],
+  ])
 })
