@@ -46,8 +46,8 @@ export function blockConvolveForward(b: BlockConvolution, begin: i32, end: i32):
 
 /**
  * The gradient of the tail, and of the convolution for its filters as partial sums. Work item: one of `splits` equal parts of
- * the observations. Preconditions: those of the two kernels; three planes, an observation's planes unless kept, and the band
- * fit in the working memory together.
+ * the observations. Preconditions: those of the two kernels; a plane, twice the larger of it and its windows, an
+ * observation's planes unless kept, and the band fit in the working memory together.
  */
 export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32): void {
   const convolution = changetype<FilterGradientDirectBlock>(b.convolution);
@@ -56,7 +56,7 @@ export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32)
   const bytes = plane * <usize>tail.channels;
   const result = tail.pooling ? windows(tail) : plane;
   // in front of it is what planeBackward uses
-  const offsets = scratch + ((3 * plane + 63) & ~63);
+  const offsets = scratch + ((plane + 2 * max(plane, result) + 63) & ~63);
   const band = directOffsets(convolution, offsets);
   const groups = convolution.groups;
   const planeX = ((convolution.heightX * convolution.widthX * convolution.depthX) as usize) << 2;

@@ -138,7 +138,9 @@ export function launchBlockGradient(
       else wasm.withTemporary(4 * numel(plan.Z.size), (dx) => back(at.X, dx))
     } else {
       const cut = wanted.weights ? directGradientCut(convolution) : undefined
-      const room = 12 * plan.inner + GRADIENT_MEMORY + (wanted.X ? 0 : planesBytes(plan))
+      const windows = plan.pooling ? numel(plan.pooling.geometry.output) : 0
+      const room =
+        4 * plan.inner + 8 * Math.max(plan.inner, windows) + GRADIENT_MEMORY + (wanted.X ? 0 : planesBytes(plan))
       const together = cut && cut.splits >= ENOUGH_OBSERVATIONS && room <= WORKING_MEMORY ? cut : undefined
       const lend = (use: (dZ: number) => void) =>
         together && !wanted.X ? use(0) : wasm.withTemporary(4 * numel(plan.Z.size), use)

@@ -89,6 +89,24 @@ const cases: [string, Case][] = [
     },
   ],
   [
+    'more windows than elements',
+    {
+      size: [13, 12, 2, 9],
+      format: 'SSCB',
+      weights: [2, 3, 2, 4],
+      options: { activation: 'relu', pooling: 'max', poolSize: 2, poolPadding: 1 },
+    },
+  ],
+  [
+    'averages behind a convolution of many observations',
+    {
+      size: [16, 15, 2, 10],
+      format: 'SSCB',
+      weights: [5, 2, 2, 4],
+      options: { activation: 'leakyrelu', pooling: 'average', poolSize: 3, poolStride: 2 },
+    },
+  ],
+  [
     'averages',
     {
       size: [30, 22, 3, 4],
