@@ -1,3 +1,6 @@
+// For programs compiled without the library that has Symbol.dispose.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { DlArray, type Hold, type UnderlyingType } from '../array/dlarray.js'
 import type { Storage } from '../array/storage.js'
 import { MemoryError } from '../errors.js'

@@ -1,3 +1,6 @@
+// For programs compiled without the library that has Symbol.dispose.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
 import { NetworkError, OptionError } from '../errors.js'
