@@ -111,9 +111,9 @@ if (!flags.out) {
       ...entries,
       '} as const',
       '',
-      '/** The compiled module (WebAssembly with SIMD and atomics, importing its memory), base64. */',
+      '/** The compiled module (WebAssembly with SIMD and atomics, importing its memory), in hexadecimal: compressed it is a quarter smaller than base64. */',
       `export const kernelModule =`,
-      `  '${bytes.toString('base64')}'`,
+      `  '${bytes.toString('hex')}'`,
       '',
     ].join('\n'),
   )
