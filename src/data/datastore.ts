@@ -199,24 +199,19 @@ class StreamSource implements AsyncBatchSource {
     this.#skipped = 0
     this.#position = skip
     let count = 0
-    // One mini-batch behind the stream: with the last one the position returns to the beginning.
-    let waiting: MiniBatch | undefined
+    // Never ahead of the stream: it may free or fill a batch anew when the next one is asked for.
     for await (const given of this.#stream) {
       const batch = checkBatch(given, this.#call)
       count++
       if (skip > 0) {
         skip -= batch.observations
-        for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
         continue
       }
-      if (waiting) {
-        this.#position += waiting.observations
-        yield waiting
-      }
-      waiting = batch
+      this.#position += batch.observations
+      for (const array of [...batch.inputs, ...batch.targets]) weigh(array)
+      yield batch
     }
     this.#position = 0
-    if (waiting) yield waiting
     if (count === 0)
       throw new TrainingError({
         call: this.#call,
@@ -226,6 +221,18 @@ class StreamSource implements AsyncBatchSource {
       })
     this.#passes++
   }
+}
+
+/** For each array of a stream as many bytes as it has, where the collector sees them. */
+const weights = new WeakMap<DlArray, ArrayBuffer>()
+
+/**
+ * Tells the collector what an array weighs: it cannot see the heap that holds the elements, and would let a stream fill it
+ * with batches that nothing refers to any more. The buffer is never touched, so that the system gives it no memory.
+ */
+function weigh(array: DlArray): void {
+  if (!weights.has(array))
+    weights.set(array, new ArrayBuffer(array.numel * (array.underlyingType === 'double' ? 8 : 4)))
 }
 
 function checkBatch(batch: unknown, call: string): MiniBatch {

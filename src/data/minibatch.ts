@@ -5,14 +5,27 @@ import type { FlatData } from '../operations/dlarray.js'
 
 /**
  * Some observations, ready for a network: one array for each of its inputs and one for each of its targets, formatted and
- * with the same observations along B. The arrays belong to whoever asked for the batch: made inside a scope they are freed
- * with it, otherwise they are to be disposed.
+ * with the same observations along B. The arrays belong to whoever made the batch: see {@link BatchStream}.
  */
 export interface MiniBatch {
   readonly inputs: readonly DlArray[]
   readonly targets: readonly DlArray[]
   /** Number of observations. */
   readonly observations: number
+}
+
+/** Batches that a source of the library gathered: nobody else has their arrays. */
+const gathered = new WeakSet<MiniBatch>()
+
+/** Marks a batch as made for whoever asked for it, to be freed after use. */
+export function gatheredBatch(batch: MiniBatch): MiniBatch {
+  gathered.add(batch)
+  return batch
+}
+
+/** Frees a batch after use, where it was made for that; one of a user's stream stays as it is. */
+export function releaseBatch(batch: MiniBatch): void {
+  if (gathered.has(batch)) for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
 }
 
 /** Where a source stands, as plain data: with it a resumed run sees the batches that an unbroken one would have seen. */
@@ -35,7 +48,7 @@ interface SourceOfBatches {
   /** Mini-batches of one pass, where that is known. */
   readonly numBatches?: number
   /** Names of the classes that targets were encoded with. */
-  readonly classNames?: readonly string[]
+  readonly classNames?: readonly string[] | undefined
   /** Draws a new order for the passes that follow, as the sources can: a stream without an order does nothing. */
   shuffle(random: Shuffler): void
   state(): BatchSourceState
@@ -87,5 +100,11 @@ export type PredictorData = NumericData | SequenceList
 /** What they are to answer: class labels or numbers. */
 export type TargetData = LabelData | NumericData | SequenceList
 
-/** Mini-batches from anywhere. */
+/**
+ * Mini-batches from anywhere. Each pass over the data begins a new iteration, and a batch is used up when the next one is
+ * asked for.
+ *
+ * A stream's arrays are its own: nobody frees them. The same batch may be given again in every pass; arrays made anew for each
+ * batch go to the collector once nothing refers to them, or are freed by the stream itself after its `yield`, which is sooner.
+ */
 export type BatchStream = BatchSource | Iterable<MiniBatch> | AsyncIterable<MiniBatch>

@@ -4,15 +4,16 @@ import type { UnderlyingType } from '../array/dlarray.js'
 import { isdlarray } from '../array/dlarray.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { isLabelCodes } from './categorical.js'
-import type {
-  BatchSourceState,
-  LabelData,
-  MiniBatch,
-  NumericData,
-  PredictorData,
-  Shuffler,
-  SyncBatchSource,
-  TargetData,
+import {
+  type BatchSourceState,
+  gatheredBatch,
+  type LabelData,
+  type MiniBatch,
+  type NumericData,
+  type PredictorData,
+  type Shuffler,
+  type SyncBatchSource,
+  type TargetData,
 } from './minibatch.js'
 import {
   denseObservations,
@@ -122,7 +123,8 @@ export class ObservationSource implements SyncBatchSource {
 
   #batch(first: number, end: number): MiniBatch {
     const gather = (observations: Observations) => observations.gather(this.#order, first, end)
-    return { inputs: this.#inputs.map(gather), targets: this.#targets.map(gather), observations: end - first }
+    const [inputs, targets] = [this.#inputs.map(gather), this.#targets.map(gather)]
+    return gatheredBatch({ inputs, targets, observations: end - first })
   }
 }
 

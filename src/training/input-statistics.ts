@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
 import { positionsOf } from '../array/format.js'
-import type { BatchSource } from '../data/minibatch.js'
+import { type BatchSource, releaseBatch } from '../data/minibatch.js'
 import { TrainingError } from '../errors.js'
 import type { StatisticName, StatisticsNeed } from '../layers/input-normalization.js'
 import { scope } from '../memory/scope.js'
@@ -109,7 +109,7 @@ export async function inputStatistics(
     try {
       for (const [i, one] of statistics.entries()) one?.update(batch.inputs[i]!)
     } finally {
-      for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
+      releaseBatch(batch)
     }
     observations += batch.observations
     if (signal?.aborted) break

@@ -29,9 +29,26 @@ export interface Metric {
 /** What the option `metrics` takes. */
 export type MetricArgument = MetricName | MetricFunction | Metric
 
+/**
+ * How histories call some metrics: by their names, functions without one `metric`, or `metric_1`, `metric_2` where there are
+ * several.
+ */
+export function namesOf(metrics: readonly MetricArgument[]): string[] {
+  const names = metrics.map((metric) => (typeof metric === 'string' ? metric : metric.name))
+  const unnamed = names.filter((name) => name === '').length
+  let number = 0
+  return names.map((name) => name || (unnamed === 1 ? 'metric' : `metric_${++number}`))
+}
+
+/** The metrics of the option `metrics`, each under its name. */
+export function metricsOf(metrics: readonly MetricArgument[]): Metric[] {
+  const names = namesOf(metrics)
+  return metrics.map((metric, i) => metricOf(metric, names[i]))
+}
+
 /** The metric for an entry of the option `metrics`. Names apply to the network's first output. */
-export function metricOf(argument: MetricArgument): Metric {
-  if (typeof argument === 'function') return functionMetric(argument)
+export function metricOf(argument: MetricArgument, name?: string): Metric {
+  if (typeof argument === 'function') return functionMetric(argument, name || argument.name || 'metric')
   if (typeof argument === 'object') return argument
   switch (argument) {
     case 'accuracy':
@@ -280,11 +297,16 @@ function rmseMetric(): Metric {
   }
 }
 
+function kindOf(value: unknown): string {
+  if (isdlarray(value)) return describe(value)
+  if (value instanceof Promise) return 'a promise'
+  return value === null ? 'null' : typeof value
+}
+
 /** The mean of a function's values for the mini-batches, weighted by their observations. */
-function functionMetric(compute: MetricFunction): Metric {
+function functionMetric(compute: MetricFunction, name: string): Metric {
   let sum = 0
   let observations = 0
-  const name = compute.name || 'metric'
   return {
     name,
     reset() {
@@ -298,7 +320,7 @@ function functionMetric(compute: MetricFunction): Metric {
         throw new TrainingError({
           call: `metric ${name}`,
           expects: 'a number or a scalar array',
-          got: isdlarray(value) ? describe(value) : value === null ? 'null' : typeof value,
+          got: kindOf(value),
           remedy: 'Return one value for the mini-batch.',
         })
       const Y = outputs[0]

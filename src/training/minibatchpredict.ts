@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
 import { numel, strides } from '../array/format.js'
-import type { MiniBatch } from '../data/minibatch.js'
+import { type MiniBatch, releaseBatch } from '../data/minibatch.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
@@ -65,7 +65,7 @@ export async function minibatchpredict<R extends DlArray<''> | DlArray<''>[] = D
   return (results.length === 1 && !Array.isArray(options.outputs) ? results[0] : results) as R
 }
 
-/** Runs a network on a mini-batch, whose arrays are freed, and hands its outputs to a function before they are freed too. */
+/** Runs a network on a mini-batch, and hands its outputs to a function before they are freed too. */
 export function predictBatch(
   net: DlNetwork,
   batch: MiniBatch,
@@ -77,7 +77,7 @@ export function predictBatch(
       use(net.run(batch.inputs, { training: false, random: currentStream(), outputs }, 'minibatchpredict').outputs)
     })
   } finally {
-    for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
+    releaseBatch(batch)
   }
 }
 

@@ -1,5 +1,5 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
-import type { BatchSource, MiniBatch } from '../data/minibatch.js'
+import { type BatchSource, type MiniBatch, releaseBatch } from '../data/minibatch.js'
 import { DlnetError, FileError, TrainingError } from '../errors.js'
 import type { LayerArray } from '../layers/layer-array.js'
 import { sameSize } from '../operations/sum.js'
@@ -125,13 +125,12 @@ export class TrainingRun {
     const { source, options } = this.#settings
     const { signal } = options
     const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
-    const aborted = whenAborted(signal)
     try {
       for (;;) {
         if (signal?.aborted) return 'Stopped by signal'
         const next = iterator.next()
         // A stream that waits for data must not keep the signal waiting.
-        const result = next instanceof Promise ? await Promise.race([next, aborted.promise]) : next
+        const result = next instanceof Promise ? await unlessAborted(next, signal) : next
         if (result === undefined) return 'Stopped by signal'
         if (result.done) return undefined
         const stopped = await this.#iterate(result.value)
@@ -139,7 +138,6 @@ export class TrainingRun {
         await this.#pause()
       }
     } finally {
-      aborted.release()
       const returned = iterator.return?.()
       // After the signal not awaited: a stream that hangs would keep training from ending.
       if (!signal?.aborted) await returned
@@ -180,7 +178,7 @@ export class TrainingRun {
       if (!(error instanceof Divergence)) throw error
       throw this.#interrupted(diagnose(error, net, batch, random, { iteration, epoch: this.#epoch, learnRate }))
     } finally {
-      for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
+      releaseBatch(batch)
     }
   }
 
@@ -219,7 +217,7 @@ export class TrainingRun {
         checkTargets(batch)
         evaluation.update(batch)
       } finally {
-        for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
+        releaseBatch(batch)
       }
       await this.#pause()
     }
@@ -369,14 +367,13 @@ function checkTargets(batch: MiniBatch): void {
   })
 }
 
-/** A promise that resolves to undefined when the signal comes; without one, never. */
-function whenAborted(signal: AbortSignal | undefined): { promise: Promise<undefined>; release: () => void } {
-  let release = () => {}
-  const promise = new Promise<undefined>((resolve) => {
-    if (!signal) return
+/** What a promise resolves to; undefined when the signal comes first. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+  if (!signal) return promise
+  // Not a race with one promise for all of them: that would hold on to every result until the signal comes.
+  return new Promise((resolve, reject) => {
     const abort = () => resolve(undefined)
     signal.addEventListener('abort', abort, { once: true })
-    release = () => signal.removeEventListener('abort', abort)
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
-  return { promise, release }
 }

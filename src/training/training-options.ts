@@ -2,7 +2,8 @@ import { displayObject } from '../array/display.js'
 import type { BatchStream, PredictorData, TargetData } from '../data/minibatch.js'
 import { OptionError } from '../errors.js'
 import { readArguments } from '../layers/layer-arguments.js'
-import type { MetricArgument } from './metrics.js'
+import type { NameValuePairs } from '../layers/property.js'
+import { type MetricArgument, namesOf } from './metrics.js'
 import type { FlatArray } from './network-data.js'
 import { type OptionDefinition, optionDefinitions, read, type Solver, solvers } from './training-option-table.js'
 
@@ -94,7 +95,10 @@ interface CommonOptions {
   readonly outputNetwork: 'auto' | 'last-iteration' | 'best-validation'
   /** What decides which validation is best: `'loss'` (default) or one of the metrics. */
   readonly objectiveMetricName: string
-  /** Metrics to compute besides the loss. Default: none. */
+  /**
+   * Metrics to compute besides the loss, each under its own name; functions without one are called `metric`, or `metric_1`,
+   * `metric_2` where there are several. Default: none.
+   */
   readonly metrics: readonly MetricArgument[]
   /** Whether the table of progress is printed. Default true. */
   readonly verbose: boolean
@@ -184,7 +188,7 @@ export type TrainingOptionsArguments<S extends Solver = Solver> = Partial<
  * supported, and for a value outside its range. Source: MATLAB, `trainingOptions`.
  */
 export function trainingOptions<const S extends Solver>(solver: S, options?: TrainingOptionsArguments<S>): OptionsOf<S>
-export function trainingOptions<const S extends Solver>(solver: S, ...pairs: unknown[]): OptionsOf<S>
+export function trainingOptions<const S extends Solver>(solver: S, ...pairs: NameValuePairs): OptionsOf<S>
 export function trainingOptions(...given: unknown[]): TrainingOptions {
   const call = 'trainingOptions'
   refusePlanned(given)
@@ -281,7 +285,15 @@ function check(name: string, value: unknown, solver: Solver): unknown {
 
 /** What only shows when all options are known. */
 function checkTogether(options: TrainingOptions): void {
-  const metrics = options.metrics.map((metric) => (typeof metric === 'string' ? metric : metric.name))
+  const metrics = namesOf(options.metrics)
+  const twice = metrics.find((name, i) => metrics.indexOf(name) !== i)
+  if (twice !== undefined)
+    throw new OptionError({
+      call: 'trainingOptions',
+      expects: 'metrics with different names, as histories are kept by name',
+      got: `'${twice}' twice`,
+      remedy: 'Leave one out, or give its function another name.',
+    })
   if (options.objectiveMetricName !== 'loss' && !metrics.includes(options.objectiveMetricName))
     throw new OptionError({
       call: 'trainingOptions',

@@ -1,5 +1,5 @@
 import type { DlArray } from '../array/dlarray.js'
-import type { BatchSource, TargetData } from '../data/minibatch.js'
+import { type BatchSource, releaseBatch, type TargetData } from '../data/minibatch.js'
 import { NetworkError, OptionError } from '../errors.js'
 import {
   needsStatistics,
@@ -15,7 +15,7 @@ import { type Checkpoint, readCheckpoint } from './checkpoint.js'
 import { inputStatistics } from './input-statistics.js'
 import { withLayerCopies } from './layer-copies.js'
 import { type Loss, type TrainingLoss, trainingLoss } from './losses.js'
-import { metricOf } from './metrics.js'
+import { metricsOf } from './metrics.js'
 import { holdsTargets, type NetworkData, type NetworkInputs, networkSource } from './network-data.js'
 import { freshLike } from './solver-update.js'
 import { createSolver } from './solvers.js'
@@ -88,7 +88,7 @@ export async function trainnet(...given: readonly unknown[]): Promise<TrainingRe
     parameters,
     solver,
     loss,
-    metrics: options.metrics.map(metricOf),
+    metrics: metricsOf(options.metrics),
     random,
     options,
     source: sources.training,
@@ -223,13 +223,9 @@ async function prepared(
         if (!checkpoint) for (const array of Object.values(values)) array.dispose()
       }
   }
-  const examples = inputs.some(({ isOpen }) => isOpen) ? await firstInputs(source) : []
   const seed = options.seed === undefined ? undefined : random.integer(2 ** 32)
-  try {
-    return net.initialize(...examples, { seed })
-  } finally {
-    for (const array of examples) array.dispose()
-  }
+  if (!inputs.some(({ isOpen }) => isOpen)) return net.initialize({ seed })
+  return withFirstInputs(source, (examples) => net.initialize(...examples, { seed }))
 }
 
 function withStatistics(
@@ -256,13 +252,16 @@ function savedStatistics(
   return Object.fromEntries(found)
 }
 
-/** The inputs of the first mini-batch; the source stands afterwards where it stood. */
-async function firstInputs(source: BatchSource): Promise<readonly DlArray[]> {
+/** What a function makes of the inputs of the first mini-batch; the source stands afterwards where it stood. */
+async function withFirstInputs<R>(source: BatchSource, use: (inputs: readonly DlArray[]) => R): Promise<R> {
   const before = source.state()
   for await (const batch of source) {
-    for (const array of batch.targets) array.dispose()
-    source.restore(before)
-    return batch.inputs
+    try {
+      return use(batch.inputs)
+    } finally {
+      releaseBatch(batch)
+      source.restore(before)
+    }
   }
-  return []
+  return use([])
 }

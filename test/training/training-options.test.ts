@@ -8,6 +8,8 @@ import {
   trainingOptions,
 } from '../../src/training/training-options.js'
 
+const named = { reset() {}, update() {}, evaluate: () => 0 }
+
 describe('trainingOptions', () => {
   it("has MATLAB's defaults", () => {
     const sgdm = trainingOptions('sgdm')
@@ -143,6 +145,7 @@ describe('trainingOptions', () => {
     expect(() => trainingOptions('lbfgs' as 'sgdm')).toThrowErrorMatchingInlineSnapshot(
       `[OptionError: trainingOptions: expected one of the solvers 'sgdm', 'adam', 'rmsprop', but got 'lbfgs', which is not supported yet. Begin with the solver: trainingOptions('sgdm', { maxEpochs: 4 }).]`,
     )
+    // @ts-expect-error a name without a value
     expect(() => trainingOptions('sgdm', 'maxEpochs')).toThrow(/'maxEpochs' without one/)
     expect(() => trainingOptions('sgdm', 'MaxIterations', 3)).toThrow(/maxIterations, which is not supported yet/)
     expect(() => trainingOptions('sgdm', 'maxEpoch', 3)).toThrow(/'maxEpoch'/)
@@ -162,6 +165,40 @@ describe('trainingOptions', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  it('metrics have different names', () => {
+    expect(() => trainingOptions('sgdm', { metrics: ['accuracy', 'Accuracy' as 'accuracy'] })).toThrow(
+      /metrics with different names.*'accuracy' twice/,
+    )
+    const f1 = { loss: () => 1 }
+    const f2 = { loss: () => 2 }
+    expect(() => trainingOptions('sgdm', { metrics: [f1.loss, f2.loss] })).toThrow(/'loss' twice/)
+    const options = trainingOptions('sgdm', { metrics: [() => 1, () => 2], objectiveMetricName: 'metric_2' })
+    expect(options.metrics.length).toBe(2)
+    expect(() => trainingOptions('sgdm', { metrics: [() => 1, () => 2, { ...named, name: 'metric_1' }] })).toThrow(
+      /'metric_1' twice/,
+    )
+    expect(trainingOptions('sgdm', { metrics: [() => 1], objectiveMetricName: 'metric' }).metrics.length).toBe(1)
+  })
+
+  it('lets the compiler find wrong names and values in an object', () => {
+    // Never called: what counts is that each line is an error of types.
+    const wrong = () => [
+      // @ts-expect-error no such option
+      trainingOptions('adam', { maxEpoch: 3 }),
+      // @ts-expect-error no such value
+      trainingOptions('adam', { maxEpochs: 'x' }),
+      // @ts-expect-error no such word
+      trainingOptions('adam', { shuffle: 'sometimes' }),
+      // @ts-expect-error an option of another solver
+      trainingOptions('adam', { momentum: 0.9 }),
+      // @ts-expect-error no such solver
+      trainingOptions('adm', { maxEpochs: 3 }),
+      // @ts-expect-error a value where a name belongs
+      trainingOptions('adam', 3, 'MaxEpochs'),
+    ]
+    expect(wrong).toBeTypeOf('function')
   })
 
   it('has a type for each solver', () => {

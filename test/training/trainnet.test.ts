@@ -1,4 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DlArray } from '../../src/array/dlarray.js'
 import { setThreads, startedBackends } from '../../src/backends/current.js'
@@ -20,6 +22,8 @@ import { RandomStream, rng } from '../../src/operations/random.js'
 import { sum } from '../../src/operations/sum.js'
 import { InputStatistics } from '../../src/training/input-statistics.js'
 import { trainingLoss } from '../../src/training/losses.js'
+import { minibatchpredict } from '../../src/training/minibatchpredict.js'
+import { testnet } from '../../src/training/testnet.js'
 import { TrainingInterruptedError } from '../../src/training/training-error.js'
 import {
   type OutputFcnInfo,
@@ -362,6 +366,28 @@ describe('what a run shows', () => {
     expect(told[3]!.timeElapsed).toBeGreaterThanOrEqual(told[2]!.timeElapsed)
   })
 
+  it('keeps a history for each function among the metrics', async () => {
+    const { info } = await train({
+      maxEpochs: 1,
+      metrics: [
+        () => 1,
+        () => 2,
+        function half() {
+          return 0.5
+        },
+      ],
+    })
+    expect(info.trainingHistory.metrics).toEqual({
+      metric_1: Array(5).fill(1),
+      metric_2: Array(5).fill(2),
+      half: Array(5).fill(0.5),
+    })
+    const one = await train({ maxEpochs: 1, metrics: [() => 3] })
+    expect(one.info.trainingHistory.metrics).toEqual({ metric: Array(5).fill(3) })
+    const later = (async () => 1) as never
+    await expect(train({ metrics: later })).rejects.toThrow(/a number or a scalar array, but got a promise/)
+  })
+
   it('stops when an output function says so', async () => {
     const { info } = await train({ outputFcn: ({ iteration }) => iteration === 4 })
     expect(info.stopReason).toBe('Stopped by output function')
@@ -439,6 +465,73 @@ function batch(x: number[], t: number[]): MiniBatch {
     observations: 1,
   }
 }
+
+describe('arrays of a stream', () => {
+  const kept = () => [batch([1, 2], [1, 0, 0]), batch([-1, 2], [0, 1, 0]), batch([0, 1], [0, 0, 1])]
+  const list = () => [featureInputLayer(2), fullyConnectedLayer(3), softmaxLayer()]
+
+  it('stay as they are: the same batches may come in every pass', async () => {
+    const batches = kept()
+    const waiting = {
+      async *[Symbol.asyncIterator]() {
+        for (const one of batches) yield one
+      },
+    }
+    const stream = { [Symbol.iterator]: () => batches[Symbol.iterator]() }
+    const { net, info } = await trainnet(stream, list(), 'crossentropy', sgdm({ validationData: waiting }))
+    const again = await trainnet(waiting, list(), 'crossentropy', sgdm({ validationData: stream }))
+    expect(again.info.trainingHistory).toEqual(info.trainingHistory)
+    expect(info.trainingHistory.iteration.length).toBe(9)
+    // Without an input layer sizes come from the first batch.
+    await trainnet(stream, [fullyConnectedLayer(3)], 'mse', sgdm())
+    expect(await testnet(net, stream, 'accuracy')).toBe(await testnet(net, stream, 'accuracy'))
+    expect((await minibatchpredict(net, stream)).size).toEqual([3, 3])
+    expect(batches.map(({ inputs }) => [...inputs[0]!.values()])).toEqual([
+      [1, 2],
+      [-1, 2],
+      [0, 1],
+    ])
+  })
+
+  it('may be freed or filled anew by the stream after its yield', async () => {
+    const stream = {
+      *[Symbol.iterator]() {
+        for (const one of kept()) {
+          yield one
+          for (const array of [...one.inputs, ...one.targets]) array.dispose()
+        }
+      },
+    }
+    const batches = kept()
+    const same = { [Symbol.iterator]: () => batches[Symbol.iterator]() }
+    const { info } = await trainnet(stream, list(), 'crossentropy', sgdm())
+    const { info: expected } = await trainnet(same, list(), 'crossentropy', sgdm())
+    expect(info.trainingHistory).toEqual(expected.trainingHistory)
+  })
+
+  it('are not held on to', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const held = () => startedBackends().reduce((sum, backend) => sum + backend.memory().storages, 0)
+    const stream = {
+      *[Symbol.iterator]() {
+        for (let i = 0; i < 60; i++) yield batch([i / 60, 1], [1, 0])
+      },
+    }
+    const counts: number[] = []
+    const outputFcn = async ({ iteration }: OutputFcnInfo) => {
+      if (iteration !== 10 && iteration !== 60) return
+      for (let turn = 0; turn < 3; turn++) {
+        collect()
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      counts.push(held())
+    }
+    const { signal } = new AbortController()
+    await trainnet(stream, [fullyConnectedLayer(2)], 'mse', sgdm({ maxEpochs: 1, outputFcn, signal }))
+    expect(counts[1]! - counts[0]!).toBeLessThan(20)
+  })
+})
 
 describe('data and networks', () => {
   it('streams of mini-batches, anew for each epoch, without an input layer', async () => {
