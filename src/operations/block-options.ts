@@ -12,6 +12,7 @@ import {
 } from './convolution-geometry.js'
 import { instancenormOperation } from './instancenorm.js'
 import { channelLayout } from './layout.js'
+import { epsilonFor } from './normalization.js'
 import { resultType } from './operation.js'
 import { type PoolingGeometry, type PoolingOptions, poolingGeometry } from './pooling-geometry.js'
 
@@ -147,7 +148,7 @@ export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions,
   return {
     convolution,
     isNormalized: offset !== undefined,
-    epsilon,
+    epsilon: epsilonFor(type, epsilon),
     activation,
     leak,
     pooling: pool,

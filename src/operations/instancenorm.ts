@@ -4,7 +4,13 @@ import { OptionError } from '../errors.js'
 import { minusOperation, plusOperation, rdivideOperation, scaled, timesOperation } from './arithmetic.js'
 import { call, type DataFormatOption, scalar } from './call.js'
 import { channelLayout, checkPerChannel } from './layout.js'
-import { type Grouping, launchNormalization, launchNormalizationGradient, statisticsSize } from './normalization.js'
+import {
+  epsilonFor,
+  type Grouping,
+  launchNormalization,
+  launchNormalizationGradient,
+  statisticsSize,
+} from './normalization.js'
 import { type GradientContext, operation, resultType } from './operation.js'
 import { relabelOperation } from './relabel.js'
 import { sqrtOperation } from './sqrt.js'
@@ -28,7 +34,7 @@ export const instancenormOperation = operation({
     checkPerChannel(offset, 'offset', layout.channels, X, 'instancenorm')
     checkPerChannel(scale, 'scale', layout.channels, X, 'instancenorm')
     const type = resultType([X, offset, scale])
-    const plan = { ...layout, groupChannels: 1, epsilon }
+    const plan = { ...layout, groupChannels: 1, epsilon: epsilonFor(type, epsilon) }
     return {
       outputs: [
         { size: X.size, dims: X.dims, type },
@@ -127,7 +133,7 @@ function gradients(context: Context): Gradients {
  * dx = (g - mean(g) - xhat * mean(g * xhat)) / deviation, dscale = sum(dy * xhat), doffset = sum(dy).
  * Source: Ulyanov, Vedaldi, Lempitsky, "Instance Normalization", 2016; derivative as for batch normalization (Ioffe, Szegedy, 2015).
  */
-function composedGradients({ gradient, saved, inputs, options, plan }: Context): Gradients {
+function composedGradients({ gradient, saved, inputs, plan }: Context): Gradients {
   const { X } = saved
   const over = positionsOf(X.dims, 'STU').map((d) => d + 1)
   const mean = (array: DlArray) => scaled(sumOperation.run({ X: array }, { over }), 1 / (plan.inner * plan.outer))
@@ -136,7 +142,7 @@ function composedGradients({ gradient, saved, inputs, options, plan }: Context):
   const centred = minus(X, mean(X))
   const variance = mean(times(centred, centred))
   const deviation = sqrtOperation.run({
-    X: plusOperation.run({ A: variance, B: scalar(options.epsilon, X.underlyingType) }),
+    X: plusOperation.run({ A: variance, B: scalar(plan.epsilon, X.underlyingType) }),
   })
   const xhat = rdivideOperation.run({ A: centred, B: deviation })
   const scale = relabelOperation.run({ X: saved.scale }, { size: [plan.channels], dims: 'C' })
@@ -205,6 +211,11 @@ export const instancenormGradientOperation = operation({
     wasm({ inputs, outputs, plan, wasm }) {
       const { dY: dy, X: x, scale, statistics } = inputs
       const { dX: dx, dOffset: doffset, dScale: dscale } = outputs
+      if (plan.inner * plan.outer === 0) {
+        // Planes without elements have no statistics, and add nothing.
+        for (const y of [dscale, doffset]) wasm.launch('fill', { y, value: 0 }, { items: plan.channels, grain: 65536 })
+        return
+      }
       launchNormalizationGradient(wasm, { x, dy, dx, scale, statistics, dscale, doffset }, plan)
     },
   },

@@ -43,12 +43,13 @@ export const meanOperation = operation({
     { inputs: { X: { size: [4, 3, 2, 5], format: 'SSCB' } }, options: { over: 'S' } },
     { inputs: { X: { size: [4, 3, 2, 5], format: 'SSCB' } }, options: { over: 'CB' } },
     { inputs: { X: { size: [1, 6] } } },
+    { inputs: { X: { size: [0, 3] } }, options: { over: [1] } },
   ],
 })
 
 /**
  * The mean over some dimensions; they become 1 and the format is kept. Over `'all'`, labels (`'S'`), dimension numbers
- * counted from 1, or by default the first dimension that is not 1.
+ * counted from 1, or by default the first dimension that is not 1. The mean of no elements is NaN.
  *
  * Errors: a {@link DimensionError} for a label the array does not have. Source: MATLAB, `mean`.
  */
@@ -92,5 +93,6 @@ function varianceOver(X: DlArray, weight: number, over: Over | undefined, call: 
   const numbers = dimensions.map((d) => d + 1)
   const centred = minusOperation.run({ A: X, B: meanOperation.run({ X }, { over: numbers }) })
   const squares = sumOperation.run({ X: timesOperation.run({ A: centred, B: centred }) }, { over: numbers })
-  return scaled(squares, 1 / (weight === 1 ? terms : Math.max(terms - 1, 1)))
+  // Of no elements it is 0 / 0.
+  return scaled(squares, 1 / (weight === 1 || terms === 0 ? terms : Math.max(terms - 1, 1)))
 }

@@ -1,3 +1,4 @@
+import type { UnderlyingType } from '../array/dlarray.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import type { ChannelLayout } from './layout.js'
 
@@ -8,6 +9,14 @@ import type { ChannelLayout } from './layout.js'
 export interface Grouping extends ChannelLayout {
   readonly groupChannels: number
   readonly epsilon: number
+}
+
+/** The smallest normal float32. */
+const LEAST_SINGLE = 2 ** -126
+
+/** What is added to a variance of this class: an epsilon that float32 cannot hold would be 0, and a constant channel NaN. */
+export function epsilonFor(type: UnderlyingType, epsilon: number): number {
+  return type === 'double' ? epsilon : Math.max(epsilon, LEAST_SINGLE)
 }
 
 /** Elements that a kernel in steps takes as one part; normalization.ts of the kernels has the same number. */

@@ -147,8 +147,9 @@ export function launchReduction(
   const terms = reduced.reduce((a, b) => a * b, 1)
   if (results === 0) return
   if (terms === 0) {
-    // Nothing to reduce: the neutral element; NaN where there is none.
-    const value = reduction === 'product' ? 1 : reduction === 'max' || reduction === 'min' ? Number.NaN : 0
+    // Nothing to reduce: the neutral element; NaN where there is none, and for a mean, whose factor is 1 / 0.
+    const neutral = reduction === 'product' ? 1 : reduction === 'max' || reduction === 'min' ? Number.NaN : 0
+    const value = neutral * factor
     wasm.launch('fill', { y, value }, { items: results, grain: GRAIN })
     return
   }

@@ -97,6 +97,19 @@ describe('reductions in single precision', () => {
     expect(variance(X, 1, 'S').values()[0]).toBeCloseTo(5 / 4, 12)
     expect(std(X, 1, 'S').values()[0]).toBeCloseTo(Math.sqrt(5 / 4), 12)
     expect(variance(dlarray([[3]]), 0, 'all').item()).toBe(0)
+  })
+
+  it.each(['single', 'double'] as const)('are NaN of no elements: %s', (type) => {
+    expect(mean(dlarray([], { type }), 'all').item()).toBeNaN()
+    expect(variance(dlarray([], { type }), 0, 'all').item()).toBeNaN()
+    expect(variance(dlarray([], { type }), 1, 'all').item()).toBeNaN()
+    const X = dlarray(new Float32Array(0), [0, 3], 'SC', { type })
+    expect([...mean(X, 'S').values()]).toEqual([Number.NaN, Number.NaN, Number.NaN])
+    expect(
+      sum(X, 'S')
+        .values()
+        .every((value) => value === 0),
+    ).toBe(true)
     expect(prod(dlarray([[2, 3, 4]]), 'all').item()).toBe(24)
   })
 })

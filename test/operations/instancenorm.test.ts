@@ -110,4 +110,42 @@ describe('instancenorm', () => {
     for (const name of ['y', 'x', 'scale', 'offset'] as const)
       expectClose(single![name].values(), double![name].values(), SINGLE, name)
   })
+
+  it.each([1e-300, 1e-45])('divides by no zero where the channel is constant and epsilon is %d', (epsilon) => {
+    const results = (type: 'single' | 'double') =>
+      dlfeval(
+        (x, scale, offset) => {
+          const y = instancenorm(x, offset, scale, { epsilon })
+          return { y, ...dlgradient(sum(times(y, y), 'all'), { scale, offset }) }
+        },
+        dlarray([[3], [3], [3]], 'SC', { type }),
+        dlarray([2], 'C', { type }),
+        dlarray([5], 'C', { type }),
+      )
+    for (const type of ['single', 'double'] as const) {
+      const { y, scale, offset } = results(type)
+      expect([...y.values()], type).toEqual([5, 5, 5])
+      expect([scale.item(), offset.item()], type).toEqual([0, 30])
+    }
+  })
+
+  it('adds the very epsilon to a double variance', () => {
+    const X = dlarray([[-1e-150], [1e-150]], 'SC', { type: 'double' })
+    const one = dlarray([1], 'C', { type: 'double' })
+    const Y = instancenorm(X, dlarray([0], 'C', { type: 'double' }), one, { epsilon: 1e-300 })
+    expectClose(Y.values(), [-Math.SQRT1_2, Math.SQRT1_2], DOUBLE)
+  })
+
+  it.each(['single', 'double'] as const)('has gradients of 0 where planes have no elements: %s', (type) => {
+    const parameter = () => dlarray([1, 2, 3], 'C', { type })
+    const { x, scale, offset } = dlfeval(
+      (x, scale, offset) => dlgradient(sum(instancenorm(x, offset, scale), 'all'), { x, scale, offset }),
+      dlarray(new Float32Array(0), [0, 3], 'SC', { type }),
+      parameter(),
+      parameter(),
+    )
+    expect(x.size).toEqual([0, 3])
+    expect([...scale.values()]).toEqual([0, 0, 0])
+    expect([...offset.values()]).toEqual([0, 0, 0])
+  })
 })
