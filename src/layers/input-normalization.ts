@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { ArrayInfo, DlArray } from '../array/dlarray.js'
+import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe, normalized, numel, positionsOf } from '../array/format.js'
 import { DimensionError, NetworkError, OptionError } from '../errors.js'
 import { minusOperation, rdivideOperation } from '../operations/arithmetic.js'
@@ -311,7 +311,7 @@ export function normalize(layer: NormalizingLayer, data: DlArray, shape: InputSh
   checkInput(X, shape, layer.className)
   const { normalization } = layer
   if (normalization === 'none') return X
-  if (typeof normalization === 'function') return normalization(X)
+  if (typeof normalization === 'function') return likeData(layer, normalization(X), X)
   const combine = (names: readonly StatisticName[], value: (...statistics: number[]) => number) =>
     combined(
       names.map((name) => statistic(layer, name)),
@@ -338,6 +338,17 @@ export function normalize(layer: NormalizingLayer, data: DlArray, shape: InputSh
         B: combine(['min', 'max'], (a, b) => divisor(b - a)),
       })
   }
+}
+
+/** What a user's function made of the data. */
+function likeData(layer: NormalizingLayer, Y: unknown, X: DlArray): DlArray {
+  if (isdlarray(Y) && Y.dims === X.dims && Y.size.join() === X.size.join()) return Y
+  throw new DimensionError({
+    call: layerLabel(layer),
+    expects: 'a normalization function that returns a dlarray of the size and format of its input',
+    got: `${shown(Y)} for ${describe(X)}`,
+    remedy: 'Write the function with operations such as minus and rdivide, and return what they give.',
+  })
 }
 
 function statistic(layer: NormalizingLayer, name: StatisticName): DlArray {

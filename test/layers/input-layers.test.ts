@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { DlArray } from '../../src/array/dlarray.js'
 import { setBackend } from '../../src/backends/current.js'
 import { featureInputLayer } from '../../src/layers/feature-input.js'
 import { image3dInputLayer, imageInputLayer } from '../../src/layers/image-input.js'
@@ -19,6 +20,8 @@ import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
 import { times } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
+import { stripdims } from '../../src/operations/relabel.js'
+import { sum } from '../../src/operations/sum.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
 
 beforeAll(() => setBackend('reference'))
@@ -309,6 +312,35 @@ describe('normalization', () => {
       data.values().map((x, i) => x - 1 - (i % 2)),
       SINGLE,
     )
+  })
+})
+
+describe('a normalization function', () => {
+  const X = dlarray(randn([4, 3, 2, 5], { stream: new RandomStream(9) }), 'SSCB')
+  const run = (normalization: unknown) =>
+    runLayer(
+      imageInputLayer([4, 3, 2], { normalization: normalization as (X: DlArray) => DlArray, name: 'pictures' }),
+      [X],
+      undefined,
+      context,
+    )
+
+  it('gives what the layer passes on', () => {
+    expect([...run((X: DlArray) => times(X, 2))[0]!.values()]).toEqual([...X.values()].map((x) => 2 * x))
+  })
+
+  it.each<[string, unknown, string]>([
+    ['a number', () => 5, '5'],
+    ['nothing', () => undefined, 'undefined'],
+    ['another size', (X: DlArray) => sum(X, 'C'), 'a dlarray of 4(S) × 3(S) × 1(C) × 5(B)'],
+    ['another format', (X: DlArray) => stripdims(X), 'a dlarray of 4×3×2×5 unformatted'],
+  ])('that returns %s is refused under the name of its layer', (_, normalization, got) => {
+    const text = message(() => run(normalization))
+    expect(text).toContain("layer 'pictures' (Image Input: 4×3×2 images with custom normalization)")
+    expect(text).toContain(
+      'expected a normalization function that returns a dlarray of the size and format of its input',
+    )
+    expect(text).toContain(`but got ${got} for 4(S) × 3(S) × 2(C) × 5(B)`)
   })
 })
 
