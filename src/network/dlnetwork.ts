@@ -191,10 +191,12 @@ export class DlNetwork {
    * Errors: a {@link NetworkError} for a network that is not initialized, a wrong number of inputs, and inputs that do not fit
    * a layer, which it names with the format and both numbers. Source: MATLAB, `predict`.
    */
-  predict<R extends DlArray | DlArray[] = DlArray>(...inputs: readonly (NetworkInput | PredictOptions)[]): R {
+  predict(...inputs: readonly NetworkInput[]): DlArray
+  predict<R extends DlArray | DlArray[] = DlArray>(...inputs: readonly (NetworkInput | PredictOptions)[]): R
+  predict(...inputs: readonly (NetworkInput | PredictOptions)[]): DlArray | DlArray[] {
     const { data, options } = this.#arguments(inputs, 'predict')
     const results = scope(() => this.#evaluate(data, options, 'predict', false)).outputs
-    return (results.length === 1 && !Array.isArray(options.outputs) ? results[0] : results) as R
+    return results.length === 1 && !Array.isArray(options.outputs) ? results[0]! : results
   }
 
   /**
