@@ -92,9 +92,9 @@ const PREDICTION = [
 ]
 
 /** Bytes of what `names` of dlnet need in a browser, kernels included, minified and compressed. */
-export async function bundledBytes(names: readonly string[] | 'all'): Promise<number> {
+export async function bundledBytes(names: readonly string[] | 'all', entry = compiledLibrary): Promise<number> {
   const wanted = names === 'all' ? '*' : `{ ${names.join(', ')} }`
-  return compressed(await bundled(`export ${wanted} from ${JSON.stringify(compiledLibrary)}`))
+  return compressed(await bundled(`export ${wanted} from ${JSON.stringify(entry)}`))
 }
 
 const compressed = (bytes: Uint8Array) => gzipSync(bytes, { level: 9 }).length

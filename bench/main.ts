@@ -12,6 +12,7 @@ import { measureRow, type Results } from './measure.js'
 import { installPeers } from './peers-installation.js'
 import { rows } from './rows/all.js'
 import type { Row } from './rows/row.js'
+import { measureScaling, scalingChart } from './scaling.js'
 import { type Line, rate, reasons, table, tableAsCalled, tableOfFootprints } from './table.js'
 
 const list = (text: string) => text.split(',').map((part) => part.trim())
@@ -54,6 +55,7 @@ interface Options {
   quick: boolean
   json?: string
   profile: boolean
+  scaling: boolean
 }
 
 const available = availableParallelism() > 1 ? [1, 2] : [1]
@@ -76,6 +78,7 @@ const program = new Command('npm run bench --')
   .option('--quick', 'few short rounds: to see that all works, not to quote', false)
   .option('--json <file>', 'also write every figure to this file')
   .option('--profile', "instead print where dlnet's own time goes, kernel by kernel", false)
+  .option('--scaling', 'instead measure how cost grows, and draw docs/scaling.svg', false)
   .addHelpText('after', () => {
     const described = measurable.map(({ name, size }) => `  ${name.padEnd(36)} ${size}`)
     return `\nContenders: ${contenderNames.join(', ')}\n\nRows:\n${described.join('\n')}`
@@ -106,6 +109,21 @@ const machine = { processor: cpus()[0]?.model ?? 'unknown', processors: availabl
 const [load] = loadavg()
 if (load! > 0.5 * machine.processors)
   say(`This machine is busy (load ${load!.toFixed(1)}): times below are worth little, ratios a little more.`)
+
+if (options.scaling) {
+  const brief = {
+    ...effort,
+    warmUp: options.quick ? 50 : 400,
+    rounds: options.quick ? 2 : 5,
+    turn: options.quick ? 10 : 60,
+  }
+  const { figures, peaks } = await measureScaling(options.threads, brief, say)
+  writeFileSync(new URL('../docs/scaling.svg', import.meta.url), scalingChart(figures, peaks, load!))
+  if (options.json !== undefined)
+    writeFileSync(options.json, `${JSON.stringify({ machine, load, peaks, figures }, undefined, 2)}\n`)
+  say('Drawn: docs/scaling.svg')
+  process.exit(0)
+}
 
 if (options.with.some((name) => name !== 'dlnet' && name !== 'copy')) installPeers(say)
 

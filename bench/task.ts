@@ -28,7 +28,7 @@ export type Task =
     }
   | { readonly kind: 'matmul'; readonly extent: number }
   | ({ readonly kind: 'convolution'; readonly pass: 'forward' | 'inputGradient' | 'filterGradient' } & ConvolutionShape)
-  | { readonly kind: 'network'; readonly pass: 'train' | 'predict'; readonly batch: number }
+  | { readonly kind: 'network'; readonly pass: 'train' | 'predict'; readonly batch: number; readonly extent?: number }
   /** Files of a network, a picture for it and the picture it makes, relative to the working folder. */
   | { readonly kind: 'style'; readonly model: string; readonly picture: string; readonly expected: string }
 
@@ -36,6 +36,11 @@ export const EPSILON = 1e-5
 
 /** The network of the page: 28x28x3, convolution 5x5 to 20, instance normalization, ReLU, maximum pooling 2, 10 classes. */
 export const NETWORK = { extent: 28, channels: 3, filters: 20, filterExtent: 5, pooled: 12, classes: 10 } as const
+
+/** The network of a task: that of the page for pictures of another extent, an even number. */
+export function networkShape({ extent = NETWORK.extent }: Task & { kind: 'network' }) {
+  return { ...NETWORK, extent, pooled: (extent - NETWORK.filterExtent + 1) / 2 }
+}
 
 /** Stochastic gradient descent; L2 on convolution and full weights, offset and scale, not on biases. */
 export const SOLVER = { learnRate: 0.01, momentum: 0.9, decay: 1e-4 } as const
@@ -111,7 +116,7 @@ export function inputsOf(task: Task): Record<string, Float32Array> {
     case 'style':
       return { image: stylePicture(task).values }
     case 'network': {
-      const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
+      const { extent, channels, filters, filterExtent, pooled, classes } = networkShape(task)
       const taps = channels * filterExtent ** 2
       const features = filters * pooled ** 2
       return {

@@ -15,11 +15,12 @@ import { createSolver } from '../../src/training/solvers.js'
 import { trainingOptions } from '../../src/training/training-options.js'
 import { trainingStep } from '../../src/training/training-step.js'
 import type { Prepared } from '../peer.js'
-import { inputsOf, NETWORK, oneHot, SOLVER, type Task, TRAINING_STEPS, transposed } from '../task.js'
+import { inputsOf, networkShape, oneHot, SOLVER, type Task, TRAINING_STEPS, transposed } from '../task.js'
 
-const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
+type NetworkTask = Task & { kind: 'network' }
 
-function network(inputs: Record<string, Float32Array>): DlNetwork {
+function network(task: NetworkTask, inputs: Record<string, Float32Array>): DlNetwork {
+  const { extent, channels, filters, filterExtent, pooled, classes } = networkShape(task)
   const net = dlnetwork([
     imageInputLayer([extent, extent, channels], { normalization: 'none' }),
     convolution2dLayer(filterExtent, filters, { name: 'conv' }),
@@ -46,12 +47,13 @@ function network(inputs: Record<string, Float32Array>): DlNetwork {
 }
 
 /** The page's network on one mini-batch. */
-export function prepareNetwork(task: Task & { kind: 'network' }): Prepared {
+export function prepareNetwork(task: NetworkTask): Prepared {
+  const { extent, channels, classes } = networkShape(task)
   const inputs = inputsOf(task)
   const X: DlArray = dlarray(inputs.x!, [extent, extent, channels, task.batch], 'SSCB')
   const T: DlArray = dlarray(oneHot(inputs.labels!, classes), [classes, task.batch], 'CB')
   if (task.pass === 'predict') {
-    const net = network(inputs)
+    const net = network(task, inputs)
     return {
       run: () =>
         scope(() => {
@@ -61,14 +63,14 @@ export function prepareNetwork(task: Task & { kind: 'network' }): Prepared {
       release: () => net.dispose(),
     }
   }
-  let training = startTraining(network(inputs))
+  let training = startTraining(network(task, inputs))
   return {
     run: () => training.step(X, T),
     outputs() {
       const loss = Float32Array.from({ length: TRAINING_STEPS }, () => training.step(X, T))
       const weights = new Float32Array(training.net.parameterList()[0]!.value.values())
       training.net.dispose()
-      training = startTraining(network(inputs))
+      training = startTraining(network(task, inputs))
       return { loss, weights }
     },
     release: () => training.net.dispose(),

@@ -6,7 +6,7 @@ import {
   channelsOf,
   EPSILON,
   inputsOf,
-  NETWORK,
+  networkShape,
   oneHot,
   rowMajorSize,
   SOLVER,
@@ -154,7 +154,7 @@ function normalized({ numpy: np }: Jax, x: JaxArray, scale: JaxArray, offset: Ja
 
 function prepareNetwork(jax: Jax, task: Task & { kind: 'network' }): Prepared {
   const { numpy: np, nn, lax } = jax
-  const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
+  const { extent, channels, filters, filterExtent, pooled, classes } = networkShape(task)
   const { batch } = task
   const features = filters * pooled ** 2
   const given = inputsOf(task)

@@ -1,7 +1,7 @@
 // ONNX models of the tasks, written as protobuf bytes. Only what these models need of the format.
 // Source of field numbers: onnx.proto of ONNX 1.16.
 
-import { EPSILON, NETWORK, readStyleFile, rowMajorSize, stylePicture, type Task } from '../task.js'
+import { EPSILON, networkShape, readStyleFile, rowMajorSize, stylePicture, type Task } from '../task.js'
 
 const VARINT = 0
 const BYTES = 2
@@ -133,12 +133,13 @@ export function onnxModel(task: Task, given: Readonly<Record<string, Float32Arra
       }
     }
     case 'network':
-      return task.pass === 'predict' ? networkModel(task.batch, given) : undefined
+      return task.pass === 'predict' ? networkModel(task, given) : undefined
   }
 }
 
-function networkModel(batch: number, given: Readonly<Record<string, Float32Array>>): OnnxModel {
-  const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
+function networkModel(task: Task & { kind: 'network' }, given: Readonly<Record<string, Float32Array>>): OnnxModel {
+  const { batch } = task
+  const { extent, channels, filters, filterExtent, pooled, classes } = networkShape(task)
   const nodes = [
     node('Conv', ['x', 'weights', 'bias'], 'convolved'),
     node(

@@ -107,21 +107,22 @@ def convolution(task):
     return Prepared(run, lambda: {name: run()[position]})
 
 
-def network():
+def network(extent):
+    features = 20 * ((extent - 4) // 2) ** 2
     net = torch.nn.Sequential(
         torch.nn.Conv2d(3, 20, 5),
         torch.nn.InstanceNorm2d(20, eps=EPSILON, affine=True),
         torch.nn.ReLU(),
         torch.nn.MaxPool2d(2, 2),
         torch.nn.Flatten(),
-        torch.nn.Linear(20 * 144, CLASSES),
+        torch.nn.Linear(features, CLASSES),
     )
     values = [
         noise(2, [20, 3, 5, 5], 1 / math.sqrt(75)),
         noise(3, [20], 0.1),
         noise(4, [20], 0.1, 1),
         noise(5, [20], 0.1),
-        noise(6, [CLASSES, 2880], 1 / math.sqrt(2880)),
+        noise(6, [CLASSES, features], 1 / math.sqrt(features)),
         noise(7, [CLASSES], 0.1),
     ]
     with torch.no_grad():
@@ -131,16 +132,16 @@ def network():
 
 
 def page_network(task):
-    batch = task['batch']
-    x = noise(1, [batch, 3, 28, 28])
+    batch, extent = task['batch'], task.get('extent', 28)
+    x = noise(1, [batch, 3, extent, extent])
     labels = torch.clamp(((noise(8, [batch]).double() + 1) / 2 * CLASSES).floor().long(), max=CLASSES - 1)
     if task['pass'] == 'predict':
-        net = network().eval()
+        net = network(extent).eval()
         run = inference(lambda: F.softmax(net(x), dim=1))
         return Prepared(run, lambda: {'scores': run()})
 
     def start():
-        net = network()
+        net = network(extent)
         biases = [net[0].bias, net[5].bias]
         others = [net[0].weight, net[1].weight, net[1].bias, net[5].weight]
         groups = [{'params': others, 'weight_decay': DECAY}, {'params': biases, 'weight_decay': 0.0}]

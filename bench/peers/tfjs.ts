@@ -7,7 +7,7 @@ import {
   channelsOf,
   EPSILON,
   inputsOf,
-  NETWORK,
+  networkShape,
   outputExtent,
   rowMajorSize,
   type Task,
@@ -171,7 +171,7 @@ function prepareConvolution(tf: Tf, task: Task & { kind: 'convolution' }): Prepa
 
 function prepareNetwork(tf: Tf, task: Task & { kind: 'network' }): Prepared {
   if (task.pass === 'train') throw new Unsupported('no filter gradient')
-  const { extent, channels, filters, filterExtent, pooled, classes } = NETWORK
+  const { extent, channels, filters, filterExtent, pooled, classes } = networkShape(task)
   const inputs = inputsOf(task)
   const x = tf.tensor(channelsLast(inputs.x!, [task.batch, channels, extent, extent]), [
     task.batch,

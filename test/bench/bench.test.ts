@@ -1,15 +1,21 @@
 import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import { chart } from '../../bench/chart.js'
 import { Contender } from '../../bench/contender-process.js'
+import { bundledBytes } from '../../bench/footprint.js'
 import { type Effort, measureRow, median } from '../../bench/measure.js'
 import { readOnnxGraph } from '../../bench/onnx-graph.js'
+import { peakRate } from '../../bench/peak.js'
 import { start } from '../../bench/peers/dlnet.js'
 import { onnxModel } from '../../bench/peers/onnx-model.js'
 import { readPng } from '../../bench/png.js'
 import { difference, sketch } from '../../bench/protocol.js'
 import type { Row } from '../../bench/rows/row.js'
+import { scalingRows } from '../../bench/rows/scaling.js'
 import { styleRows } from '../../bench/rows/style.js'
+import { scalingChart } from '../../bench/scaling.js'
 import { table } from '../../bench/table.js'
 import { channelsFirst, channelsLast, inputsOf, noise, type Task, transposed } from '../../bench/task.js'
 
@@ -124,6 +130,50 @@ it.skipIf(isMissing)('draws the picture that the style network is known to make'
   expect(stylized!.length).toBe(3 * 256 * 256)
   prepared.release?.()
   await expect((await start(1)).prepare({ ...styleTask, model: 'no-such.onnx' })).rejects.toThrow('is missing')
+})
+
+describe('the chart of how cost grows', () => {
+  it('places points by the logarithm of their values, and labels axes and lines', () => {
+    const points = [
+      [1, 10],
+      [10, 100],
+      [100, 1000],
+    ] as const
+    const panel = { title: 'a < b', x: 'pixels', y: 'ms', series: [{ label: 'one', colour: 0, points }] }
+    const svg = chart([panel], 'this machine')
+    const placed = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, x, y]) => [Number(x), Number(y)])
+    expect(placed).toHaveLength(3)
+    const [[x0, y0], [x1, y1], [x2, y2]] = placed as [[number, number], [number, number], [number, number]]
+    expect(x1 - x0).toBeCloseTo(x2 - x1, 0)
+    expect(y0 - y1).toBeCloseTo(y1 - y2, 0)
+    expect(y0).toBeGreaterThan(y2)
+    for (const label of ['a &lt; b', 'pixels', 'ms', 'one', 'this machine', '1000'])
+      expect(svg).toContain(`>${label}</text>`)
+  })
+
+  it('bounds rates by bandwidth and arithmetic', () => {
+    const figures = scalingRows.map(({ series, x, amount, label, row: { task } }) => {
+      const copy = task.kind === 'instancenorm' ? 1 : undefined
+      return { series, x, amount, label, threads: 1, median: 2, copy }
+    })
+    const svg = scalingChart(figures, [[1, 40]], 0)
+    // 134 MB read and written in a millisecond.
+    expect(svg).toContain('268 GB/s, 40 GFLOP/s, 1 thread')
+    expect(svg).toContain('3x3 convolution')
+    expect(svg).not.toMatch(/NaN|undefined|Infinity/)
+  })
+
+  it('measures what arithmetic in registers reaches', async () => {
+    expect(await peakRate(1, 100)).toBeGreaterThan(1)
+  })
+})
+
+it('bundles the library for browsers, all of it or what is used', async () => {
+  const entry = fileURLToPath(new URL('../../src/index.ts', import.meta.url))
+  const one = await bundledBytes(['dlarray', 'relu'], entry)
+  const all = await bundledBytes('all', entry)
+  expect(one).toBeGreaterThan(10_000)
+  expect(all).toBeGreaterThan(1.5 * one)
 })
 
 describe('measuring', () => {
