@@ -113,7 +113,7 @@ const kind = defineLayer<InputLayer>({
 export function inputLayer(inputSize: readonly number[], options?: LayerOptions): InputLayer
 export function inputLayer(inputSize: readonly number[], inputFormat: string, options?: LayerOptions): InputLayer
 export function inputLayer(inputSize: readonly number[], inputFormat: string, ...pairs: NameValuePairs): InputLayer
-export function inputLayer(inputSize: readonly number[], ...pairs: NameValuePairs): InputLayer
+export function inputLayer(inputSize: readonly number[], ...name: readonly [name: string, value: string]): InputLayer
 export function inputLayer(...given: unknown[]): InputLayer {
   return kind.create(given)
 }

@@ -59,15 +59,16 @@ export type ArrayData = Nested | DlArray
  */
 export function dlarray<F extends string>(data: DlArray<F>, options?: DlArrayOptions): DlArray<F>
 export function dlarray(data: Nested | FlatData, options?: DlArrayOptions): DlArray<''>
-export function dlarray<const F extends string>(
-  data: ArrayData | FlatData,
-  format: ValidFormat<F>,
-  options?: DlArrayOptions,
-): DlArray<Canonical<F>>
 export function dlarray(data: FlatData, size: readonly number[], options?: DlArrayOptions): DlArray<''>
 export function dlarray<const F extends string>(
   data: FlatData,
   size: readonly number[],
+  format: ValidFormat<F>,
+  options?: DlArrayOptions,
+): DlArray<Canonical<F>>
+// Last, so that compilers show what it says about a format that is none.
+export function dlarray<const F extends string>(
+  data: ArrayData | FlatData,
   format: ValidFormat<F>,
   options?: DlArrayOptions,
 ): DlArray<Canonical<F>>

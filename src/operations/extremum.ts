@@ -7,7 +7,7 @@ import { call, type Operand } from './call.js'
 import { eqOperation, neOperation } from './comparison.js'
 import { type Operation, operation } from './operation.js'
 import { dimensionsOver, eachReduced, launchReduction, type Over, reducedSize, reductionPlan } from './reduction.js'
-import { type SumOver, sumOperation } from './sum.js'
+import { type Reducible, type SumOver, sumOperation } from './sum.js'
 
 // Largest and smallest: of two arrays, element by element, and of an array over some of its dimensions. NaN is left out,
 // as in MATLAB: a number wins over NaN, and the result is NaN only where there is nothing else.
@@ -95,10 +95,10 @@ type Pair = {
   <B extends string>(A: number, B: DlArray<B>): DlArray<B>
   (A: Operand, B: Operand): DlArray
 }
-type Reducing = <F extends string, const L extends string>(
+type Reducing = <F extends string, const O extends Reducible>(
   X: DlArray<F>,
   none?: readonly [],
-  over?: SumOver<F, L>,
+  over?: SumOver<F, O>,
 ) => DlArray<F>
 
 function extremum(

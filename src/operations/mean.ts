@@ -5,7 +5,7 @@ import { minusOperation, scaled, timesOperation } from './arithmetic.js'
 import { operation } from './operation.js'
 import { dimensionsOver, eachReduced, launchReduction, type Over, reducedSize, reductionPlan } from './reduction.js'
 import { sqrtOperation } from './sqrt.js'
-import { expandOperation, type SumOver, sumOperation } from './sum.js'
+import { expandOperation, type Reducible, type SumOver, sumOperation } from './sum.js'
 
 export const meanOperation = operation({
   name: 'mean',
@@ -53,7 +53,7 @@ export const meanOperation = operation({
  *
  * Errors: a {@link DimensionError} for a label the array does not have. Source: MATLAB, `mean`.
  */
-export function mean<F extends string, const L extends string>(X: DlArray<F>, over?: SumOver<F, L>): DlArray<F> {
+export function mean<F extends string, const O extends Reducible>(X: DlArray<F>, over?: SumOver<F, O>): DlArray<F> {
   return meanOperation.run({ X }, { over: over as Over | undefined }) as DlArray<F>
 }
 
@@ -63,19 +63,19 @@ export function mean<F extends string, const L extends string>(X: DlArray<F>, ov
  *
  * Errors: an {@link OptionError} for a weight other than 0 and 1. Source: MATLAB, `var`.
  */
-export function variance<F extends string, const L extends string>(
+export function variance<F extends string, const O extends Reducible>(
   X: DlArray<F>,
   weight: 0 | 1 = 0,
-  over?: SumOver<F, L>,
+  over?: SumOver<F, O>,
 ): DlArray<F> {
   return varianceOver(X, weight, over as Over | undefined, 'var') as DlArray<F>
 }
 
 /** The standard deviation, the square root of the {@link variance}. Source: MATLAB, `std`. */
-export function std<F extends string, const L extends string>(
+export function std<F extends string, const O extends Reducible>(
   X: DlArray<F>,
   weight: 0 | 1 = 0,
-  over?: SumOver<F, L>,
+  over?: SumOver<F, O>,
 ): DlArray<F> {
   return sqrtOperation.run({ X: varianceOver(X, weight, over as Over | undefined, 'std') }) as DlArray<F>
 }

@@ -5,7 +5,7 @@ import { scalar } from './call.js'
 import { eqOperation } from './comparison.js'
 import { type Operation, operation } from './operation.js'
 import { dimensionsOver, eachReduced, launchReduction, type Over, reducedSize, reductionPlan } from './reduction.js'
-import { type SumOver, sumOperation } from './sum.js'
+import { type Reducible, type SumOver, sumOperation } from './sum.js'
 
 export const prodOperation: Operation<'X', never, 'Y', { over: Over | undefined }> = operation({
   name: 'prod',
@@ -62,6 +62,6 @@ export const prodOperation: Operation<'X', never, 'Y', { over: Over | undefined 
  * Its gradient is right for zeros as well; gradients that will be differentiated again are NaN there. Errors: a {@link DimensionError} for a label the array does not have.
  * Source: MATLAB, `prod`.
  */
-export function prod<F extends string, const L extends string>(X: DlArray<F>, over?: SumOver<F, L>): DlArray<F> {
+export function prod<F extends string, const O extends Reducible>(X: DlArray<F>, over?: SumOver<F, O>): DlArray<F> {
   return prodOperation.run({ X }, { over: over as Over | undefined }) as DlArray<F>
 }

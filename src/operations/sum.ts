@@ -114,9 +114,16 @@ export function sameSize(a: readonly number[], b: readonly number[]): boolean {
  *
  * Errors: a {@link DimensionError} for a label the array does not have. Source: MATLAB, `sum`.
  */
-export function sum<F extends string, const L extends string>(X: DlArray<F>, over?: SumOver<F, L>): DlArray<F> {
+export function sum<F extends string, const O extends Reducible>(X: DlArray<F>, over?: SumOver<F, O>): DlArray<F> {
   return sumOperation.run({ X }, { over: over as Over | undefined }) as DlArray<F>
 }
 
-/** What may be summed over: checked by the compiler when the format is known. */
-export type SumOver<F extends string, L extends string> = 'all' | number | readonly number[] | Known<F, L>
+/** What a call may name to be summed over, right or wrong. */
+export type Reducible = string | number | readonly (string | number)[]
+
+/** `O` itself when an array of format `F` can be summed over it, otherwise a sentence that the editor shows. */
+export type SumOver<F extends string, O> = O extends 'all' | number | readonly number[]
+  ? O
+  : O extends string
+    ? Known<F, O>
+    : "labels go in one text, such as 'SC', and numbers in a list"

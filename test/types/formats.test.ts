@@ -3,6 +3,9 @@ import type { DlArray } from '../../src/array/dlarray.js'
 import type { Canonical, Combined, Known, ValidFormat } from '../../src/array/format.js'
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
+import { convolution2dLayer } from '../../src/layers/convolution.js'
+import { inputLayer } from '../../src/layers/input.js'
+import { reluLayer } from '../../src/layers/relu.js'
 import { scope } from '../../src/memory/scope.js'
 import { plus, times } from '../../src/operations/arithmetic.js'
 import { cast } from '../../src/operations/cast.js'
@@ -14,7 +17,7 @@ import { permute } from '../../src/operations/permute.js'
 import { reshape, stripdims } from '../../src/operations/relabel.js'
 import { relu } from '../../src/operations/relu.js'
 import { flip, index, repmat } from '../../src/operations/subscripts.js'
-import { sum } from '../../src/operations/sum.js'
+import { type SumOver, sum } from '../../src/operations/sum.js'
 
 // What the compiler knows of formats. `tsc` proves these (npm run check:types); running them shows that the claims are true
 // of the arrays themselves.
@@ -162,6 +165,29 @@ describe('the editor marks', () => {
     expect(sum(X, 'SC').size).toEqual([1, 1, 4])
     // A singleton U that was dropped is still known to the compiler, and summed over at run time.
     expect(sum(dlarray(x24, [4, 6, 1], 'CBU'), 'U').dims).toBe('CB')
+  })
+
+  it('labels and formats with sentences of their own', () => {
+    const X = dlarray(x24, [2, 3, 4], 'SCB')
+    expectTypeOf<SumOver<'CB', 'S'>>().toEqualTypeOf<"'S' is not a dimension of 'CB'">()
+    expectTypeOf<SumOver<'', 'S'>>().toEqualTypeOf<"an unformatted array has no labels: give dimension numbers instead of 'S'">() // biome-ignore format: one line
+    type InOneText = "labels go in one text, such as 'SC', and numbers in a list"
+    expectTypeOf<SumOver<'CB', readonly ['C', 'B']>>().toEqualTypeOf<InOneText>()
+    expectTypeOf<SumOver<'CB', readonly number[]>>().toEqualTypeOf<readonly number[]>()
+    expectTypeOf<SumOver<'CB', 'all' | 'C' | 2>>().toEqualTypeOf<'all' | 'C' | 2>()
+    // @ts-expect-error labels go in one text
+    expect(() => mean(X, ['C', 'S'])).toThrow()
+    // @ts-expect-error 'T' is not a dimension of 'SCB'
+    expect(() => mean(X, 'T')).toThrow("'T' labels no dimension of it")
+    // Compilers show the last overload's text: there the format stands, as its sentence.
+    const second: Parameters<typeof dlarray>[1] = 'SC'
+    expect(dlarray([[1]], second).dims).toBe('SC')
+    // @ts-expect-error no option of a layer, and no name with a value
+    expect(() => inputLayer([1, 1], 'SS', { nam: 'x' })).toThrow("'nam'")
+    // @ts-expect-error no option of a layer
+    expect(() => reluLayer({ nam: 'x' })).toThrow("'nam'")
+    // @ts-expect-error no option of a layer
+    expect(() => convolution2dLayer(3, 8, { strid: 2 })).toThrow("'strid'")
   })
 
   it('arrays of another format', () => {
