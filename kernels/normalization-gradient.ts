@@ -11,18 +11,21 @@ import {
   sumOfFirst,
   sumOfSecond,
 } from './gradient-sums';
-import { upperHalf } from './lanes';
 import {
-  groupsPerObservation,
-  inColumns,
-  moveColumns,
-  normalizationParts,
-  PACKED_ROWS_TWICE,
-  PART,
-  scaleOf,
-  stride,
-} from './normalization-layout';
-import { scratch } from './scratch';
+  applyGradientColumns,
+  areColumns,
+  areKept,
+  groupFirst,
+  groupSecond,
+  groupsTogether,
+  reduceGroup,
+  setCoefficients,
+  setShift,
+  setSlope,
+  shiftOfGroup,
+  sumGradientColumns,
+} from './normalization-columns';
+import { groupsPerObservation, normalizationParts, PART, scaleOf, stride } from './normalization-layout';
 
 @unmanaged
 class NormalizationGradient {
@@ -132,69 +135,29 @@ export function prepareBackward<B>(b: B, group: i32, channel: i32): void {
   gradientRest = <f32>rest;
 }
 
-/** Gradient of groups group ... group + 3, whose rows are at x, dy and dx, `apart` bytes from one another. */
-function normalizeGradientColumns(b: NormalizationGradient, group: i32, firstX: usize, firstDy: usize, dx: usize, apart: usize): void {
-  const sums = scratch;
-  for (let lane = 0; lane < 4; ++lane)
-    store<f32>(sums + (<usize>lane << 2), sumShift(b, group + lane));
-  const shift = v128.load(sums);
-  let firstLow = f64x2.splat(0);
-  let firstHigh = f64x2.splat(0);
-  let secondLow = f64x2.splat(0);
-  let secondHigh = f64x2.splat(0);
-  let x = firstX;
-  let dy = firstDy;
-  for (let from = 0; from < b.outer; from += PART) {
-    const rows = min(PART, b.outer - from);
-    let aLow = f64x2.splat(0);
-    let aHigh = f64x2.splat(0);
-    let qLow = f64x2.splat(0);
-    let qHigh = f64x2.splat(0);
-    for (let i = 0; i < rows; ++i) {
-      const g = v128.load(dy);
-      const q = f32x4.mul(g, f32x4.sub(v128.load(x), shift));
-      aLow = f64x2.add(aLow, f64x2.promote_low_f32x4(g));
-      aHigh = f64x2.add(aHigh, f64x2.promote_low_f32x4(upperHalf(g)));
-      qLow = f64x2.add(qLow, f64x2.promote_low_f32x4(q));
-      qHigh = f64x2.add(qHigh, f64x2.promote_low_f32x4(upperHalf(q)));
-      x += apart;
-      dy += apart;
+/** Groups begin..end, whose runs lie apart: several of them together. */
+function gradientColumns(b: NormalizationGradient, begin: i32, end: i32): void {
+  const apart = stride(b);
+  const inner = b.inner;
+  const together = groupsTogether(b, 2);
+  for (let group = begin; group < end; group += together) {
+    const groups = min(together, end - group);
+    const columns = groups * inner;
+    const kept = areKept(b, columns, 2);
+    const at = (<usize>group * <usize>inner) << 2;
+    for (let g = 0; g < groups; ++g) setShift(g, inner, sumShift(b, group + g));
+    sumGradientColumns(b.x + at, b.dy + at, apart, columns, b.outer, kept);
+    for (let g = 0; g < groups; ++g) {
+      const plane = group + g;
+      reduceGroup(g, inner);
+      const second = shiftedBack(b, plane, shiftOfGroup(g, inner), groupFirst, groupSecond);
+      writePlaneSums(b, plane, plane, groupFirst, second);
+      averageGroup(b, plane);
+      prepareBackward(b, plane, plane % b.channels);
+      setCoefficients(g, inner, gradientHigh, gradientFactor, gradientRest);
+      setSlope(g, inner, gradientSlope);
     }
-    firstLow = f64x2.add(firstLow, aLow);
-    firstHigh = f64x2.add(firstHigh, aHigh);
-    secondLow = f64x2.add(secondLow, qLow);
-    secondHigh = f64x2.add(secondHigh, qHigh);
-  }
-  v128.store(sums, firstLow);
-  v128.store(sums, firstHigh, 16);
-  v128.store(sums, secondLow, 32);
-  v128.store(sums, secondHigh, 48);
-  const coefficients = scratch + 64;
-  for (let lane = 0; lane < 4; ++lane) {
-    const sum = sums + (<usize>lane << 3);
-    const first = load<f64>(sum);
-    const second = shiftedBack(b, group + lane, sumShift(b, group + lane), first, load<f64>(sum, 32));
-    writePlaneSums(b, group + lane, group + lane, first, second);
-    averageGroup(b, group + lane);
-    prepareBackward(b, group + lane, (group + lane) % b.channels);
-    const at = coefficients + (<usize>lane << 2);
-    store<f32>(at, gradientFactor);
-    store<f32>(at, gradientSlope, 16);
-    store<f32>(at, gradientRest, 32);
-    store<f32>(at, gradientHigh, 48);
-  }
-  const factor = v128.load(coefficients);
-  const slope = v128.load(coefficients, 16);
-  const rest = v128.load(coefficients, 32);
-  const from = v128.load(coefficients, 48);
-  x = firstX;
-  dy = firstDy;
-  for (let o = 0; o < b.outer; ++o) {
-    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), from), slope), rest);
-    v128.store(dx, f32x4.add(f32x4.mul(v128.load(dy), factor), d));
-    x += apart;
-    dy += apart;
-    dx += apart;
+    applyGradientColumns(b.x + at, b.dy + at, b.dx + at, apart, columns, b.outer, kept);
   }
 }
 
@@ -251,32 +214,15 @@ export function normalizeGradient(b: NormalizationGradient, begin: i32, end: i32
   const perObservation = groupsPerObservation(b);
   const count = b.inner * b.outer;
   const apart = stride(b);
-  const columns = inColumns(b);
   if (b.outer == 1 && b.groupChannels == 1) {
     gradientNeighbours(b, begin, end);
     return;
   }
+  if (areColumns(b)) {
+    gradientColumns(b, begin, end);
+    return;
+  }
   for (let group = begin; group < end; ++group) {
-    if (columns && group + 16 <= end && b.outer <= PACKED_ROWS_TWICE) {
-      const packedX = scratch + 256;
-      const packedDy = packedX + (<usize>b.outer << 6);
-      const at = <usize>group << 2;
-      moveColumns(b.x + at, apart, packedX, 64, b.outer);
-      moveColumns(b.dy + at, apart, packedDy, 64, b.outer);
-      for (let q = 0; q < 4; ++q) {
-        const lanes = <usize>q << 4;
-        normalizeGradientColumns(b, group + 4 * q, packedX + lanes, packedDy + lanes, packedDy + lanes, 64);
-      }
-      moveColumns(packedDy, 64, b.dx + at, apart, b.outer);
-      group += 15;
-      continue;
-    }
-    if (columns && group + 4 <= end) {
-      const at = <usize>group << 2;
-      normalizeGradientColumns(b, group, b.x + at, b.dy + at, b.dx + at, apart);
-      group += 3;
-      continue;
-    }
     const shift = sumShift(b, group);
     const firstPlane = group * b.groupChannels;
     const firstChannel = (group % perObservation) * b.groupChannels;

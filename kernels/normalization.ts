@@ -18,21 +18,23 @@
 // A result depends on the sizes only, never on how the work is divided. There are two ways to divide it, with the same
 // bits: `normalize` (and `normalizeGradient`) take whole groups, so that a group is read from memory once and from
 // cache the second time; the kernels in steps take parts, for few large groups.
-import { joinHalves, upperHalf } from './lanes';
 import { addMoments, addMomentsBeside, applyRun, resetMoments, sumOfFirst, sumOfSecond } from './moments';
 import {
-  groupAddress,
-  groupsPerObservation,
-  inColumns,
-  moveColumns,
-  normalizationParts,
-  offsetOf,
-  PACKED_ROWS,
-  PART,
-  scaleOf,
-  stride,
-} from './normalization-layout';
-import { scratch } from './scratch';
+  applyColumns,
+  areColumns,
+  areKept,
+  findShifts,
+  groupFirst,
+  groupSecond,
+  groupsTogether,
+  reduceGroup,
+  setCoefficients,
+  setShift,
+  shiftOfGroup,
+  sumColumns,
+  sumKeptColumns,
+} from './normalization-columns';
+import { groupAddress, groupsPerObservation, normalizationParts, offsetOf, PART, scaleOf, stride } from './normalization-layout';
 
 @unmanaged
 class Normalization {
@@ -196,135 +198,44 @@ export function prepareForward<B>(b: B, group: i32, channel: i32): void {
   planeRest = <f32>rest;
 }
 
-// ---------------------------------------------------------------- four groups of single elements at a time
-//
-// Where a run is one element (no S: sequences, features), four neighbouring groups go in the lanes of a vector. Every lane
-// does what the functions above do for one group, in the same order.
-
-// sums of the four columns, float64: lanes 0 and 1, lanes 2 and 3
-let columnFirstLow: v128 = f64x2.splat(0);
-let columnFirstHigh: v128 = f64x2.splat(0);
-let columnSecondLow: v128 = f64x2.splat(0);
-let columnSecondHigh: v128 = f64x2.splat(0);
-
-/** Sums of d and d² over `count` rows of four columns, d = x - shift. */
-function sumColumns(x: usize, apart: usize, count: i32, shift: v128): void {
-  let firstLow = f64x2.splat(0);
-  let firstHigh = f64x2.splat(0);
-  let secondLow = f64x2.splat(0);
-  let secondHigh = f64x2.splat(0);
-  for (let i = 0; i < count; ++i) {
-    const d = f32x4.sub(v128.load(x), shift);
-    const q = f32x4.mul(d, d);
-    firstLow = f64x2.add(firstLow, f64x2.promote_low_f32x4(d));
-    firstHigh = f64x2.add(firstHigh, f64x2.promote_low_f32x4(upperHalf(d)));
-    secondLow = f64x2.add(secondLow, f64x2.promote_low_f32x4(q));
-    secondHigh = f64x2.add(secondHigh, f64x2.promote_low_f32x4(upperHalf(q)));
-    x += apart;
-  }
-  columnFirstLow = firstLow;
-  columnFirstHigh = firstHigh;
-  columnSecondLow = secondLow;
-  columnSecondHigh = secondHigh;
-}
-
-/** What `measurePart` shifts two columns by, from three elements of each. */
-@inline
-function shiftOf(a: v128, b: v128, c: v128): v128 {
-  const mean = f64x2.mul(f64x2.add(f64x2.add(a, b), c), f64x2.splat(1.0 / 3.0));
-  const rounded = f64x2.promote_low_f32x4(f32x4.demote_f64x2_zero(mean));
-  const range = f64x2.sub(f64x2.max(f64x2.max(a, b), c), f64x2.min(f64x2.min(a, b), c));
-  return v128.andnot(rounded, f64x2.le(f64x2.abs(rounded), f64x2.mul(f64x2.splat(0.5), range)));
-}
-
-/** Lanes, as float64, in which the shift lies too far from the mean. */
-@inline
-function tooFar(delta: v128, squares: v128, count: v128): v128 {
-  return f64x2.gt(f64x2.mul(f64x2.mul(delta, delta), count), f64x2.mul(f64x2.splat(4), squares));
-}
-
-/** Means and sums of squared deviations of `count` rows of four columns: eight float64 at `to`. */
-function measureColumns(x: usize, apart: usize, count: i32, to: usize): void {
-  const n = f64x2.splat(<f64>count);
-  const one = v128.load(x);
-  const two = v128.load(x + <usize>(count >> 1) * apart);
-  const three = v128.load(x + <usize>(count - 1) * apart);
-  let shift = joinHalves(
-    shiftOf(f64x2.promote_low_f32x4(one), f64x2.promote_low_f32x4(two), f64x2.promote_low_f32x4(three)),
-    shiftOf(
-      f64x2.promote_low_f32x4(upperHalf(one)),
-      f64x2.promote_low_f32x4(upperHalf(two)),
-      f64x2.promote_low_f32x4(upperHalf(three)),
-    ),
-  );
-  sumColumns(x, apart, count, shift);
-  let deltaLow = f64x2.div(columnFirstLow, n);
-  let deltaHigh = f64x2.div(columnFirstHigh, n);
-  let squaresLow = f64x2.sub(columnSecondLow, f64x2.mul(columnFirstLow, deltaLow));
-  let squaresHigh = f64x2.sub(columnSecondHigh, f64x2.mul(columnFirstHigh, deltaHigh));
-  const farLow = tooFar(deltaLow, squaresLow, n);
-  const farHigh = tooFar(deltaHigh, squaresHigh, n);
-  if (v128.any_true(v128.or(farLow, farHigh))) {
-    // lanes that were near enough are summed again from the same shift, with the same result
-    const moved = joinHalves(
-      f64x2.add(f64x2.promote_low_f32x4(shift), deltaLow),
-      f64x2.add(f64x2.promote_low_f32x4(upperHalf(shift)), deltaHigh),
-    );
-    shift = v128.bitselect(moved, shift, v128.shuffle<i32>(farLow, farHigh, 0, 2, 4, 6));
-    sumColumns(x, apart, count, shift);
-    deltaLow = f64x2.div(columnFirstLow, n);
-    deltaHigh = f64x2.div(columnFirstHigh, n);
-    squaresLow = f64x2.sub(columnSecondLow, f64x2.mul(columnFirstLow, deltaLow));
-    squaresHigh = f64x2.sub(columnSecondHigh, f64x2.mul(columnFirstHigh, deltaHigh));
-  }
-  const zero = f64x2.splat(0);
-  v128.store(to, f64x2.add(f64x2.promote_low_f32x4(shift), deltaLow));
-  v128.store(to, f64x2.add(f64x2.promote_low_f32x4(upperHalf(shift)), deltaHigh), 16);
-  v128.store(to, f64x2.max(squaresLow, zero), 32);
-  v128.store(to, f64x2.max(squaresHigh, zero), 48);
-}
-
-/** Statistics and result of groups group ... group + 3, whose rows are at x and y, `apart` bytes from one another. */
-function normalizeColumns(b: Normalization, group: i32, first: usize, y: usize, apart: usize): void {
-  const part = scratch;
-  const means = scratch + 64;
-  const squares = scratch + 96;
-  for (let from = 0; from < b.outer; from += PART) {
-    const rows = min(PART, b.outer - from);
-    measureColumns(first + <usize>from * apart, apart, rows, part);
-    for (let lane: usize = 0; lane < 32; lane += 8) {
-      if (from == 0) {
-        store<f64>(means + lane, load<f64>(part + lane));
-        store<f64>(squares + lane, load<f64>(part + lane, 32));
-      } else {
-        joinedCount = <f64>from;
-        joinedMean = load<f64>(means + lane);
-        joinedSquares = load<f64>(squares + lane);
-        join(<f64>rows, load<f64>(part + lane), load<f64>(part + lane, 32));
-        store<f64>(means + lane, joinedMean);
-        store<f64>(squares + lane, joinedSquares);
+/** Groups begin..end, whose runs lie apart: several of them together. */
+function normalizeColumns(b: Normalization, begin: i32, end: i32): void {
+  const apart = stride(b);
+  const inner = b.inner;
+  const count = <f64>inner * <f64>b.outer;
+  const together = groupsTogether(b, 1);
+  for (let group = begin; group < end; group += together) {
+    const groups = min(together, end - group);
+    const columns = groups * inner;
+    const kept = areKept(b, columns, 1);
+    const at = (<usize>group * <usize>inner) << 2;
+    findShifts(b.x + at, apart, groups, inner, b.outer);
+    sumColumns(b.x + at, apart, columns, b.outer, kept);
+    let again = false;
+    for (let g = 0; g < groups; ++g) {
+      reduceGroup(g, inner);
+      const delta = groupFirst / count;
+      if (delta * delta * count > 4.0 * (groupSecond - groupFirst * delta)) {
+        setShift(g, inner, <f32>(<f64>shiftOfGroup(g, inner) + delta));
+        again = true;
       }
     }
-  }
-  joinedCount = <f64>b.outer;
-  for (let lane = 0; lane < 4; ++lane) {
-    joinedMean = load<f64>(means + (<usize>lane << 3));
-    joinedSquares = load<f64>(squares + (<usize>lane << 3));
-    writeStatistics(b, group + lane);
-    prepareForward(b, group + lane, (group + lane) % b.channels);
-    const at = part + (<usize>lane << 2);
-    store<f32>(at, planeHigh);
-    store<f32>(at, planeFactor, 16);
-    store<f32>(at, planeRest, 32);
-  }
-  const high = v128.load(part);
-  const factor = v128.load(part, 16);
-  const rest = v128.load(part, 32);
-  let x = first;
-  for (let o = 0; o < b.outer; ++o) {
-    v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), high), factor), rest));
-    x += apart;
-    y += apart;
+    // groups that were near enough are summed again from the same shift, with the same result
+    if (again) {
+      if (kept) sumKeptColumns(columns, b.outer);
+      else sumColumns(b.x + at, apart, columns, b.outer, false);
+    }
+    joinedCount = count;
+    for (let g = 0; g < groups; ++g) {
+      reduceGroup(g, inner);
+      const delta = groupFirst / count;
+      joinedMean = <f64>shiftOfGroup(g, inner) + delta;
+      joinedSquares = max<f64>(groupSecond - groupFirst * delta, 0.0);
+      writeStatistics(b, group + g);
+      prepareForward(b, group + g, (group + g) % b.channels);
+      setCoefficients(g, inner, planeHigh, planeFactor, planeRest);
+    }
+    applyColumns(b.x + at, b.y + at, apart, columns, b.outer, kept);
   }
 }
 
@@ -365,31 +276,15 @@ export function normalize(b: Normalization, begin: i32, end: i32): void {
   const perObservation = groupsPerObservation(b);
   const apart = stride(b);
   const offset = b.y - b.x;
-  const columns = inColumns(b);
   if (b.outer == 1 && b.groupChannels == 1) {
     normalizeNeighbours(b, begin, end);
     return;
   }
+  if (areColumns(b)) {
+    normalizeColumns(b, begin, end);
+    return;
+  }
   for (let group = begin; group < end; ++group) {
-    if (columns && group + 16 <= end && b.outer <= PACKED_ROWS) {
-      // rows far apart would meet in the same few lines of the cache: bring them together first
-      const packed = scratch + 256;
-      const at = <usize>group << 2;
-      moveColumns(b.x + at, apart, packed, 64, b.outer);
-      for (let q = 0; q < 4; ++q) {
-        const lanes = packed + (<usize>q << 4);
-        normalizeColumns(b, group + 4 * q, lanes, lanes, 64);
-      }
-      moveColumns(packed, 64, b.y + at, apart, b.outer);
-      group += 15;
-      continue;
-    }
-    if (columns && group + 4 <= end) {
-      const at = <usize>group << 2;
-      normalizeColumns(b, group, b.x + at, b.y + at, apart);
-      group += 3;
-      continue;
-    }
     const address = groupAddress(b.x, b, group);
     measureGroup(b, address, group);
     const firstChannel = (group % perObservation) * b.groupChannels;

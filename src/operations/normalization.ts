@@ -26,6 +26,10 @@ const PART = 16384
  * is small.
  */
 const GRAIN = { least: 32768, most: 262144, turns: 16 }
+/** The longest run that kernels treat as columns, the runs of neighbouring groups together (normalization-columns.ts). */
+const LONGEST_COLUMN_RUN = 128
+/** Columns that a thread takes at least: a line of the cache. */
+const LEAST_COLUMNS = 16
 /** With fewer groups than this, and groups of several parts, threads share the parts of a group. Same bits either way. */
 const FEW_GROUPS = 16
 
@@ -50,19 +54,27 @@ interface Sizes {
   readonly partGrain: number
 }
 
+/** One channel of one observation lies without gaps. */
+function withoutGaps<G extends Grouping>(grouping: G): G {
+  const { inner, channels, observations, outer } = grouping
+  return channels * observations === 1 ? { ...grouping, inner: inner * outer, outer: 1 } : grouping
+}
+
 function sizesOf(grouping: Grouping): Sizes {
   const plane = grouping.inner * grouping.outer
   const group = plane * grouping.groupChannels
   const groups = groupCount(grouping)
   const groupParts = Math.ceil(group / PART)
   const grain = Math.min(GRAIN.most, Math.max(GRAIN.least, (group * groups) / GRAIN.turns))
+  const columns = grouping.outer > 1 && grouping.groupChannels === 1 && grouping.inner <= LONGEST_COLUMN_RUN
+  const leastGroups = columns ? Math.ceil(LEAST_COLUMNS / grouping.inner) : 1
   return {
     groups,
     planes: grouping.channels * grouping.observations,
     groupParts,
     planeParts: Math.ceil(plane / PART),
-    inSteps: groups < FEW_GROUPS && groupParts > 1,
-    groupGrain: Math.max(1, Math.ceil(grain / Math.max(group, 1))),
+    inSteps: groups < FEW_GROUPS && groupParts > 1 && !columns,
+    groupGrain: Math.max(leastGroups, Math.ceil(grain / Math.max(group, 1))),
     partGrain: Math.max(1, Math.ceil(grain / Math.max(1, Math.min(plane, PART)))),
   }
 }
@@ -98,8 +110,9 @@ export function launchNormalization(
     readonly offset: number
     readonly statistics: number
   },
-  grouping: Grouping,
+  layout: Grouping,
 ): void {
+  const grouping = withoutGaps(layout)
   const { groups, planes, groupParts, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
   const block = { ...blockOf(grouping), ...addresses }
   if (!inSteps) {
@@ -126,8 +139,9 @@ export function launchNormalizationGradient(
     readonly dscale: number
     readonly doffset: number
   },
-  grouping: Grouping,
+  layout: Grouping,
 ): void {
+  const grouping = withoutGaps(layout)
   const { groups, planes, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
   const { x, dy, dx, scale, statistics, dscale, doffset } = addresses
   const { channels, observations } = grouping
