@@ -329,10 +329,10 @@ function classified(
   what: string,
   call: string,
 ): LabelCodes {
-  const given = isLabelCodes(labels) ? labels : categorical(labels, classNames)
+  const given = isLabelCodes(labels) ? labels : categorical(labels)
   const names = classNames ?? given.categories
   const isSame = names.length === given.categories.length && names.every((name, i) => name === given.categories[i])
-  const position = isSame ? undefined : given.categories.map((name) => names.indexOf(name) + 1)
+  const position = isSame ? undefined : categorical(given.categories, names).codes
   const codes = position ? Uint32Array.from(given.codes, (code) => position[code - 1] ?? 0) : given.codes
   for (let index = 0; index < codes.length; index++)
     if (codes[index] === 0)

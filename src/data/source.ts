@@ -7,6 +7,7 @@ import { isLabelCodes } from './categorical.js'
 import {
   type BatchSourceState,
   gatheredBatch,
+  type Label,
   type LabelData,
   type MiniBatch,
   type NumericData,
@@ -32,7 +33,7 @@ export interface SourceOptions extends SequenceOptions {
   readonly inputFormat?: string
   /** The same for targets. Default: classes `'BC'`; numbers by their dimensions `'BC'`, `'TCB'`, `'SSCB'`, `'SSSCB'`. */
   readonly targetFormat?: string
-  /** How class labels become numbers. Where it is given, plain lists of numbers are class labels too. */
+  /** How class labels become numbers. Where it is given, plain lists of whole numbers are class labels too. */
   readonly labels?: 'onehot' | 'index'
   /** Classes in their order. Default: the categories of the targets. */
   readonly classNames?: readonly string[]
@@ -184,6 +185,7 @@ export function targetObservations(
   const { targetFormat, labels, classNames } = options
   if (isSequenceList(T)) return sequenceObservations(T, targetFormat ?? 'TC', options, 'the targets', call, type)
   if (isLabels(T, labels !== undefined)) {
+    if (!isLabelCodes(T)) checkWhole(T, call)
     const size = isLabelCodes(T) ? T.size : [T.length, 1]
     const format = targetFormat ?? labelFormat(size)
     return labelObservations(T, format, { encoding: labels ?? 'onehot', classNames, type }, 'the targets', call)
@@ -200,6 +202,23 @@ function isLabels(T: TargetData, numbersAreLabels: boolean): T is LabelData {
   if (!Array.isArray(T)) return false
   const first = T.find((entry) => entry !== null && entry !== undefined)
   return typeof first === 'string' || typeof first === 'boolean' || (typeof first === 'number' && numbersAreLabels)
+}
+
+/** Whole numbers name classes; others are values to predict, of which each would become a class of its own. */
+function checkWhole(labels: ArrayLike<Label>, call: string): void {
+  for (let index = 0; index < labels.length; index++) {
+    const label = labels[index]
+    if (typeof label !== 'number' || Number.isNaN(label) || Number.isInteger(label)) continue
+    throw new OptionError({
+      call,
+      expects: 'class labels: text, categorical, or whole numbers',
+      got: `${label} at element ${index + 1} of the targets`,
+      remedy:
+        call === 'testnet'
+          ? "Measure numbers with 'rmse'; if each of these is the name of a class, give categorical(T)."
+          : "Train with the loss 'mse' for numbers; if each of these is the name of a class, give categorical(T).",
+    })
+  }
 }
 
 /** Formats by number of dimensions: a vector or matrix, sequences, images, volumes. */

@@ -42,6 +42,48 @@ export async function readFileBytes(file: string, call: string, instead: string)
 let written = 0
 
 /**
+ * Makes a folder where it is missing, with those above it, and writes and removes an empty file in it. Throws a
+ * {@link FileError} when that cannot be done; `what` is what the caller calls the folder.
+ */
+export async function prepareFolder(folder: string, call: string, what: string): Promise<void> {
+  const { fs, path } = nodeFiles(call, 'serializeArrays')
+  try {
+    if (folder.includes('\0')) throw new Error('a name with a zero character')
+    const missing: string[] = []
+    for (let level = path.resolve(folder); !(await isFolder(fs, level)); level = path.dirname(level))
+      missing.push(level)
+    // Level by level: Node's recursive mkdir does not come to an end where the system cannot make folders, as in /proc.
+    for (const level of missing.reverse())
+      await fs.mkdir(level).catch(async (error: unknown) => {
+        if (!(await isFolder(fs, level))) throw error
+      })
+    const probe = path.join(folder, `.${process.pid}-${++written}.tmp`)
+    await fs.writeFile(probe, '', { flag: 'wx' })
+    await fs.rm(probe)
+  } catch (error) {
+    throw new FileError(
+      {
+        call,
+        expects: `${what} to be a folder that can be written to: '${folder}'`,
+        got: reason(error),
+        remedy: 'Choose another folder; it is made where it is missing.',
+      },
+      { cause: error },
+    )
+  }
+}
+
+/** False for what does not exist; an error for what is no folder. */
+async function isFolder(fs: typeof FileSystem, name: string): Promise<boolean> {
+  const stat = await fs.stat(name).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return undefined
+  })
+  if (stat && !stat.isDirectory()) throw new Error(`a file, '${name}'`)
+  return stat !== undefined
+}
+
+/**
  * Writes a file whole or not at all: into a temporary file beside it, flushed to the disk, which then takes the name. When
  * anything fails, the temporary file is removed and a file that had the name is as it was. Throws a {@link FileError}.
  */
@@ -113,6 +155,8 @@ const reasons: Readonly<Record<string, string>> = {
   EFBIG: 'a file larger than the system allows',
   EISDIR: 'a folder',
   ENOTDIR: 'a path through something that is no folder',
+  ENAMETOOLONG: 'a name that is too long',
+  ELOOP: 'links that go round in a circle',
   ENOTEMPTY: 'a folder',
   EMFILE: 'too many open files',
 }

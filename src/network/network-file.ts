@@ -1,5 +1,5 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
-import { FileError, MemoryError, OptionError } from '../errors.js'
+import { DlnetError, FileError, MemoryError, OptionError } from '../errors.js'
 import { deserializeArrays, serializeArrays } from '../io/arrays.js'
 import { readFileBytes, writeFileAtomically } from '../io/file.js'
 import { damaged, parseStrictJSON, type Reading } from '../io/strict-json.js'
@@ -102,7 +102,10 @@ function deserialize(bytes: Uint8Array, reading: Reading): DlNetwork {
   } catch (error) {
     if (error instanceof FileError || error instanceof MemoryError) throw error
     // Whatever a layer or the graph found wrong, it is the file that is wrong.
-    const words = error instanceof Error ? error.message : String(error)
+    const words =
+      error instanceof DlnetError
+        ? `${error.problem.call}, which expects ${error.problem.expects}, with ${error.problem.got}`
+        : String(error instanceof Error ? error.message : error)
     throw damaged(reading, 'layers and parameters that make a network', words, error)
   }
 }

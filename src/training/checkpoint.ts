@@ -1,7 +1,8 @@
 import * as v from 'valibot'
 import type { DlArray } from '../array/dlarray.js'
 import { FileError } from '../errors.js'
-import { loadArrays, saveArrays } from '../io/arrays.js'
+import { deserializeArrays, serializeArrays } from '../io/arrays.js'
+import { prepareFolder, readFileBytes, writeFileAtomically } from '../io/file.js'
 import { parseStrictJSON } from '../io/strict-json.js'
 import { dlarray } from '../operations/dlarray.js'
 
@@ -11,8 +12,10 @@ import { dlarray } from '../operations/dlarray.js'
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
 const progressSchema = v.object({
-  version: v.literal(1),
+  version: v.literal(2),
   solver: v.picklist(['sgdm', 'adam', 'rmsprop']),
+  /** Loss and options that a run must keep, as text: {@link fixedOptions}. */
+  options: v.record(v.string(), v.string()),
   iteration: count,
   epoch: count,
   /** Whether the pass over the data that `epoch` counts is over. */
@@ -55,25 +58,19 @@ function folderAccess(call: string) {
   return { fs: builtin('node:fs/promises'), path: builtin('node:path') }
 }
 
+/** Makes sure that checkpoints can be written into a folder. Throws a {@link FileError} that names checkpointPath. */
+export async function prepareCheckpoints(folder: string): Promise<void> {
+  folderAccess('trainnet')
+  await prepareFolder(folder, 'trainnet', 'checkpointPath')
+}
+
 /**
  * Writes a checkpoint into a folder, whole or not at all; the folder is made where it is missing. The name has the iteration
  * and the time: `net_checkpoint__195__2026_11_22__10_30_05.safetensors`. Throws a {@link FileError}.
  */
 export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, now = new Date()): Promise<string> {
-  const { fs, path } = folderAccess('trainnet')
-  try {
-    await fs.mkdir(folder, { recursive: true })
-  } catch (error) {
-    throw new FileError(
-      {
-        call: 'trainnet',
-        expects: `checkpointPath to be a folder, or to become one: '${folder}'`,
-        got: (error as Error).message,
-        remedy: 'Choose a folder that can be written to.',
-      },
-      { cause: error },
-    )
-  }
+  const { path } = folderAccess('trainnet')
+  await prepareCheckpoints(folder)
   const two = (value: number) => String(value).padStart(2, '0')
   const date = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join('_')
   const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join('_')
@@ -83,11 +80,12 @@ export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, no
     dlarray(Float64Array.from(list), [list.length, 1], { type: 'double' }),
   ])
   try {
-    await saveArrays(
-      file,
+    const bytes = serializeArrays(
       { ...checkpoint.arrays, ...Object.fromEntries(lists) },
       { [PROGRESS]: JSON.stringify(checkpoint.progress) },
+      'trainnet',
     )
+    await writeFileAtomically(file, bytes, 'trainnet', 'serializeArrays')
   } finally {
     for (const [, array] of lists) array.dispose()
   }
@@ -97,8 +95,9 @@ export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, no
 /** Reads a checkpoint, or the newest one in a folder. Throws a {@link FileError} for anything else. */
 export async function readCheckpoint(fileOrFolder: string): Promise<Checkpoint & { readonly file: string }> {
   const file = await newestIn(fileOrFolder)
-  const { arrays: all, metadata } = await loadArrays(file)
   const source = `'${file}'`
+  const bytes = await readFileBytes(file, 'trainnet', 'deserializeArrays')
+  const { arrays: all, metadata } = deserializeArrays(bytes, { call: 'trainnet', source })
   const progress = readProgress(metadata[PROGRESS], source)
   const arrays: Record<string, DlArray> = {}
   const lists: Record<string, readonly number[]> = {}

@@ -28,6 +28,8 @@ export type Loss = LossName | LossFunction
 /** A loss as training uses it. */
 export interface TrainingLoss {
   readonly name: string
+  /** Whether it is one of {@link LossName}, not a function of the user's. */
+  readonly isNamed: boolean
   /** How class labels among the targets become numbers: undefined where numbers are not class labels. */
   readonly labels: 'onehot' | 'index' | undefined
   compute(outputs: readonly DlArray[], targets: readonly DlArray[]): DlArray
@@ -74,6 +76,7 @@ export function trainingLoss(loss: unknown, call: string): TrainingLoss {
     const compute = loss as LossFunction
     return {
       name: loss.name || 'loss',
+      isNamed: false,
       labels: undefined,
       compute: (outputs, targets) => checkScalar(compute(...outputs, ...targets), call),
     }
@@ -91,6 +94,7 @@ export function trainingLoss(loss: unknown, call: string): TrainingLoss {
     })
   return {
     name,
+    isNamed: true,
     labels: found.labels,
     compute(outputs, targets) {
       if (outputs.length !== 1 || targets.length !== 1)
@@ -111,6 +115,16 @@ export function trainingLoss(loss: unknown, call: string): TrainingLoss {
 
 function checkScalar(value: unknown, call: string): DlArray {
   if (isdlarray(value) && value.numel === 1) return value
+  if (value instanceof Promise) {
+    // It goes on, finds its arrays freed, and that error would come after this one.
+    value.catch(() => undefined)
+    throw new TrainingError({
+      call,
+      expects: 'a loss function that returns a scalar dlarray',
+      got: 'a promise',
+      remedy: 'Write the function without async and await.',
+    })
+  }
   throw new TrainingError({
     call,
     expects: 'a loss function that returns a scalar dlarray',

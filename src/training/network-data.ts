@@ -133,6 +133,7 @@ export function checkChannels(
   targets: readonly (DlArray | ArrayInfo)[],
   call: string,
   encoding: 'onehot' | 'index' = 'onehot',
+  classNames: readonly string[] = [],
 ): void {
   if (predictions.length !== targets.length)
     throw new DimensionError({
@@ -148,11 +149,24 @@ export function checkChannels(
     throw new DimensionError({
       call,
       expects: `the number of channels in predictions (${channels(prediction)}) to match the number of channels in the targets (${channels(target)})`,
-      got: `predictions of ${describe(prediction)} and targets of ${describe(target)}`,
-      remedy:
-        channels(target) === 1
-          ? 'Give class labels as labels: strings, or categorical(numbers).'
-          : 'Make the last layer give as many channels as there are classes, or name the classes with classNames.',
+      got: `predictions of ${describe(prediction)} and targets of ${describe(target)}${labelled(classNames)}`,
+      remedy: remedyFor(channels(prediction), channels(target), classNames.length > 0),
     })
   })
+}
+
+function labelled(classNames: readonly string[]): string {
+  if (classNames.length === 0) return ''
+  const shown = classNames.slice(0, 5).join(', ')
+  const count = classNames.length === 1 ? '1 class' : `${classNames.length} classes`
+  return `, labels of ${count} (${shown}${classNames.length > 5 ? ', ...' : ''})`
+}
+
+/** What helps where the targets have too many classes, or too few: one is also what numbers have. */
+function remedyFor(predicted: number, given: number, areLabels: boolean): string {
+  if (given > predicted) return 'Make the last layer give as many channels as there are classes.'
+  const naming = "where labels lack some of the classes, name all of them in their order: categorical(T, ['a', 'b'])."
+  return given === 1 && !areLabels
+    ? `Give class labels as labels, strings or categorical(numbers); ${naming}`
+    : `${naming.charAt(0).toUpperCase()}${naming.slice(1)}`
 }

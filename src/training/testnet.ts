@@ -24,7 +24,7 @@ const optionNames = ['miniBatchSize', 'classNames', 'inputDataFormats', 'targetD
  * How good a network's predictions are: the values of metrics (`'accuracy'` in percent, `'rmse'`, `'fscore'`, `'precision'`,
  * `'recall'`, `'auc'`, functions, metric objects), in the order given; one number for one metric.
  *
- * `T` is class labels or numbers (a list of numbers is labels where a metric is of classes); a datastore or mini-batches hold their own targets: `testnet(net, store, metrics)`.
+ * `T` is class labels or numbers (a list of whole numbers is labels where a metric is of classes); a datastore or mini-batches hold their own targets: `testnet(net, store, metrics)`.
  *
  * Errors: a {@link DimensionError} where predictions and targets do not fit together, a {@link TrainingError} for data
  * without targets, and those of `predict`. Source: MATLAB, `testnet`.
@@ -80,7 +80,7 @@ export async function testnet(net: DlNetwork, X: NetworkData, ...rest: readonly 
         remedy: 'Give T, or a datastore made by combine(predictors, targets).',
       })
     predictBatch(net, batch, undefined, (outputs) => {
-      checkChannels(outputs, targets, call)
+      checkChannels(outputs, targets, call, 'onehot', source.classNames)
       for (const metric of measured) metric.update(outputs, targets)
     })
   }

@@ -8,6 +8,7 @@ import { type Checkpoint, writeCheckpoint } from './checkpoint.js'
 import { Divergence, diagnose } from './divergence.js'
 import { releaseLayers, withLayerCopies } from './layer-copies.js'
 import { pacer } from './pacing.js'
+import { fixedOptions } from './resumable-options.js'
 import { learnRateOf } from './schedules.js'
 import { TrainingInterruptedError } from './training-error.js'
 import { Histories, type StopReason, TrainingInfo } from './training-info.js'
@@ -69,7 +70,7 @@ export class TrainingRun {
       if (error instanceof TrainingInterruptedError || this.#iteration === before) throw error
       throw this.#interrupted(
         {
-          call: error instanceof DlnetError ? `trainnet: ${error.problem.call}` : 'trainnet',
+          call: error instanceof DlnetError ? callWithin(error) : 'trainnet',
           expects: error instanceof DlnetError ? error.problem.expects : 'to train to the end',
           got: `${error instanceof DlnetError ? error.problem.got : (error as Error).message} (after iteration ${this.#iteration})`,
           remedy: `${error instanceof DlnetError ? `${error.problem.remedy} ` : ''}error.net is the network so far.`,
@@ -216,6 +217,8 @@ export class TrainingRun {
         if (options.signal?.aborted) return undefined
         checkTargets(batch)
         evaluation.update(batch)
+      } catch (error) {
+        throw aboutValidation(error)
       } finally {
         releaseBatch(batch)
       }
@@ -273,8 +276,9 @@ export class TrainingRun {
       arrays,
       lists: { ...this.#histories.lists(), ...(order && { order }) },
       progress: {
-        version: 1,
+        version: 2,
         solver: options.solver,
+        options: fixedOptions(options, this.#settings.loss),
         iteration: this.#iteration,
         epoch: this.#epoch,
         isEpochDone: position === 0,
@@ -304,6 +308,12 @@ export class TrainingRun {
       })
     const { solver: name, numObservations } = progress
     if (name !== options.solver) throw misfit(`a checkpoint of the solver '${options.solver}'`, `one of '${name}'`)
+    for (const [option, value] of Object.entries(fixedOptions(options, this.#settings.loss))) {
+      const before = progress.options[option]
+      if (before !== value) throw misfit(`a checkpoint with ${option} ${value}`, `one with ${before ?? 'none'}`)
+    }
+    if (progress.epoch > options.maxEpochs)
+      throw misfit(`maxEpochs of at least ${progress.epoch}, the epoch of the checkpoint,`, String(options.maxEpochs))
     if (numObservations !== source.numObservations)
       throw misfit(`a checkpoint for ${source.numObservations} observations`, `one for ${numObservations}`)
     const saved = (key: string, like: DlArray): DlArray => {
@@ -351,6 +361,20 @@ function inputStatisticsOf(layers: LayerArray): { name: string; value: DlArray }
       if (isdlarray(value)) found.push({ name: `${layer.name}/${property}`, value })
     }
   return found
+}
+
+/** The same error, told as one about validation data. */
+function aboutValidation(error: unknown): unknown {
+  if (!(error instanceof DlnetError)) return error
+  const { call, ...problem } = error.problem
+  const Same = error.constructor as typeof DlnetError
+  const where = 'trainnet (validationData)'
+  return new Same({ ...problem, call: call === 'trainnet' ? where : `${where}: ${call}` }, { cause: error })
+}
+
+/** The call of an error as training tells it, `trainnet` before it once. */
+function callWithin({ problem: { call } }: DlnetError): string {
+  return call.startsWith('trainnet') ? call : `trainnet: ${call}`
 }
 
 function fill(array: DlArray, from: DlArray): void {

@@ -3,6 +3,7 @@
 import * as v from 'valibot'
 import { type DisplayValue, formatShort } from '../array/number-display.js'
 import { metricNames } from './metrics.js'
+import { holdsTargets } from './network-data.js'
 
 export const solvers = ['sgdm', 'adam', 'rmsprop'] as const
 export type Solver = (typeof solvers)[number]
@@ -126,14 +127,7 @@ const formats: OptionDefinition = {
   display: quoted,
 }
 
-const dataWithTargets = v.custom<object>(
-  (value) =>
-    (Array.isArray(value) && value.length === 2) ||
-    (typeof value === 'object' &&
-      value !== null &&
-      !Array.isArray(value) &&
-      (Symbol.iterator in value || Symbol.asyncIterator in value)),
-)
+const dataWithTargets = v.custom<object>((value) => (Array.isArray(value) ? value.length === 2 : holdsTargets(value)))
 
 export const optionDefinitions: Readonly<Record<string, OptionDefinition>> = {
   momentum: { ...number(unit, 'a number from 0 to 1', 0.9), solvers: ['sgdm'] },
@@ -180,7 +174,7 @@ export const optionDefinitions: Readonly<Record<string, OptionDefinition>> = {
   verboseFrequency: number(positiveInteger, 'a positive whole number of iterations', 50),
   validationData: {
     schema: dataWithTargets,
-    expects: '[X, T] or a source of mini-batches',
+    expects: '[X, T], a datastore or a source of mini-batches',
     default: always(undefined),
     display: (value) => (value === undefined ? '[]' : Array.isArray(value) ? '{1×2 cell}' : '[1×1 datastore]'),
   },

@@ -1,4 +1,5 @@
 import { displayObject } from '../array/display.js'
+import type { ArrayDatastore, CombinedDatastore } from '../data/datastore.js'
 import type { BatchStream, PredictorData, TargetData } from '../data/minibatch.js'
 import { OptionError } from '../errors.js'
 import { readArguments } from '../layers/layer-arguments.js'
@@ -59,7 +60,11 @@ export interface OutputFcnInfo {
 export type OutputFcn = (info: OutputFcnInfo) => unknown
 
 /** Data for validation, with its targets. */
-export type ValidationData = readonly [X: PredictorData | FlatArray, T: TargetData] | BatchStream
+export type ValidationData =
+  | readonly [X: PredictorData | FlatArray, T: TargetData]
+  | ArrayDatastore
+  | CombinedDatastore
+  | BatchStream
 
 interface CommonOptions {
   /** Learn rate at the start. Default 0.01 for sgdm, 0.001 for adam and rmsprop. */
@@ -85,7 +90,7 @@ interface CommonOptions {
   /** Whether statistics of input layers are computed anew from the training data. Default true. */
   readonly resetInputNormalization: boolean
   readonly batchNormalizationStatistics: 'auto'
-  /** `[X, T]` or mini-batches, to validate with. Default: none. */
+  /** `[X, T]`, a datastore that holds both, or mini-batches, to validate with. Default: none. */
   readonly validationData: ValidationData | undefined
   /** Iterations between validations. Default 50. */
   readonly validationFrequency: number
@@ -108,7 +113,7 @@ interface CommonOptions {
   readonly plots: 'none' | 'training-progress'
   /** Functions called at the start, after each iteration and at the end. */
   readonly outputFcn: readonly OutputFcn[]
-  /** Folder for checkpoints; `''` (default) for none. */
+  /** Folder for checkpoints, made where it is missing; `''` (default) for none. */
   readonly checkpointPath: string
   /** Epochs or iterations between checkpoints. Default 1. */
   readonly checkpointFrequency: number
@@ -130,7 +135,11 @@ interface CommonOptions {
   readonly signal: AbortSignal | undefined
   /** Progress bar with speed and time left: `'auto'` (default) on a terminal while `verbose`, or true, or false. */
   readonly progress: boolean | 'auto'
-  /** Checkpoint file, or a folder of them (then the newest), from which training goes on. */
+  /**
+   * Checkpoint file, or a folder of them (then the newest), from which training goes on. The solver, its factors, the
+   * mini-batch size and whatever else decides what an iteration computes must be as before; `maxEpochs`, the learn rate and
+   * its schedule, validation and output may change.
+   */
   readonly resume: string | undefined
   /** Prints a line of the table. Default `console.log`. */
   readonly log: (line: string) => void

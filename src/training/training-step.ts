@@ -1,7 +1,9 @@
 import type { DlArray } from '../array/dlarray.js'
 import { dlfeval } from '../autodiff/dlfeval.js'
 import { dlgradient } from '../autodiff/dlgradient.js'
+import { liveTrace } from '../autodiff/record.js'
 import type { MiniBatch } from '../data/minibatch.js'
+import { TrainingError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
 import type { RandomStream } from '../operations/random.js'
@@ -41,6 +43,7 @@ export function trainingStep(
     const result = dlfeval((traced: DlArray[]) => {
       const { outputs, state } = net.run(batch.inputs, { training: true, random, parameters: traced })
       const value = loss.compute(outputs, batch.targets)
+      checkTraced(value)
       const gradients = dlgradient(value, traced)
       return { value, gradients, state, outputs: metrics.length > 0 ? outputs : [] }
     }, values)
@@ -51,6 +54,16 @@ export function trainingStep(
     solver.step(result.gradients, learnRate, iteration)
     if (result.state.length > 0) net.state = result.state
     return { loss: value, metrics: measured }
+  })
+}
+
+function checkTraced(loss: DlArray): void {
+  if (liveTrace(loss)) return
+  throw new TrainingError({
+    call: 'trainnet',
+    expects: "a loss that is computed from the network's outputs, step by step with functions of dlarrays",
+    got: 'an array that does not depend on them',
+    remedy: 'Do not go through values(), item() or extractdata in the loss function.',
   })
 }
 

@@ -11,7 +11,7 @@ import { inputInfo, isInputLayer, isLayer, type Layer } from '../layers/layer.js
 import { keep } from '../memory/scope.js'
 import { DlNetwork, dlnetwork } from '../network/dlnetwork.js'
 import { currentStream, RandomStream } from '../operations/random.js'
-import { type Checkpoint, readCheckpoint } from './checkpoint.js'
+import { type Checkpoint, prepareCheckpoints, readCheckpoint } from './checkpoint.js'
 import { inputStatistics } from './input-statistics.js'
 import { withLayerCopies } from './layer-copies.js'
 import { type Loss, type TrainingLoss, trainingLoss } from './losses.js'
@@ -47,7 +47,10 @@ export interface TrainingResult {
  * not full is used. The loss of the history is that of the mini-batch before its update, without the L2 penalty; validation
  * happens at iteration 0, every `validationFrequency` iterations and at the end. With a `seed` (or `rng`) two trainings have
  * the same bits, on any number of threads. With `resume` a training goes on from a checkpoint, and has the bits of one that
- * was never stopped: give it the same data, network, loss and options.
+ * was never stopped: give it the same data, network, loss and options. What may change is `maxEpochs`, the learn rate and its
+ * schedule, validation, and what is shown and saved; random numbers go on from the checkpoint, whatever `seed` says.
+ *
+ * Losses of classes take class labels: text, `categorical`, or whole numbers in a list.
  *
  * Errors: an {@link OptionError}, {@link DimensionError} or {@link NetworkError} for what does not fit together; once training
  * is under way a {@link TrainingInterruptedError}, which has the network so far, for instance when the loss becomes NaN: it
@@ -73,6 +76,7 @@ export async function trainnet(...given: readonly unknown[]): Promise<TrainingRe
   const plain = trainable instanceof DlNetwork ? trainable : layersOf(trainable, call)
   const { inputNames } = plain
   const sources = withLayerCopies(plain, (layers) => sourcesOf({ layers, inputNames }, data, targets, loss, options))
+  if (options.checkpointPath !== '') await prepareCheckpoints(options.checkpointPath)
   const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume)
   const net = await prepared(plain, sources.training, options, random, checkpoint)
   // The run changes parameters in place, so their memory must be nobody else's.
@@ -82,6 +86,13 @@ export async function trainnet(...given: readonly unknown[]): Promise<TrainingRe
   const parameters = net
     .parameterList()
     .map(({ layer, parameter, ...rest }) => ({ name: `${layer}/${parameter}`, ...rest }))
+  if (parameters.length === 0)
+    throw new NetworkError({
+      call,
+      expects: 'a network with learnable parameters',
+      got: `no learnable parameters in ${withLayerCopies(net, ({ length }) => (length === 1 ? 'its layer' : `its ${length} layers`))}`,
+      remedy: 'Add a layer that learns, such as fullyConnectedLayer(10).',
+    })
   const solver = createSolver(options, parameters)
   const run = new TrainingRun({
     net,
@@ -178,7 +189,8 @@ function sourcesOf(
   if (validationData === undefined) return { training, validation: undefined }
   const [X, T] = Array.isArray(validationData) ? validationData : [validationData, undefined]
   const { classNames } = training
-  return { training, validation: networkSource(net, X, T, { ...all, ...(classNames && { classNames }) }) }
+  const validated = { ...all, call: `${all.call} (validationData)`, ...(classNames && { classNames }) }
+  return { training, validation: networkSource(net, X, T, validated) }
 }
 
 /** An input of the network, as its input layer describes it. */

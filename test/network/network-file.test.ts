@@ -293,7 +293,7 @@ describe('made-up files', () => {
     [
       'inputs of another size',
       (json) => ({ ...json, inputs: [{ size: [4, 1], format: 'CB' }] }),
-      /3 channels, but got 4/,
+      /^deserializeNetwork: expected [^.]*, but got layer [^.]*, which expects 3 channels, with 4 in [^.]*\. The file is/,
     ],
     ['inputs of no size', (json) => ({ ...json, inputs: [{ size: ['x'], format: 'CB' }] }), /whole numbers/],
     ['too many inputs', (json) => ({ ...json, inputs: Array(3).fill({ size: [3, 1], format: 'CB' }) }), /example/],

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DlArray } from '../../src/array/dlarray.js'
 import { setThreads } from '../../src/backends/current.js'
 import type { MiniBatch } from '../../src/data/minibatch.js'
@@ -258,6 +258,48 @@ describe('checkpoint files', () => {
     await expect(resume(folder, { metrics: ['accuracy', 'rmse'] })).rejects.toThrow(/history training\/metrics\/rmse/)
   })
 
+  it('need a folder, which is made before training starts', async () => {
+    const file = join(folder, 'a file')
+    writeFileSync(file, '')
+    const outputFcn = vi.fn()
+    const impossible = [file, join(file, 'below'), join(folder, 'n'.repeat(400)), 'zero\0', '/dev/null/x', '/proc/x/y']
+    for (const checkpointPath of process.platform === 'linux' ? impossible : impossible.slice(0, 4)) {
+      const error: unknown = await save({ checkpointPath, outputFcn }).catch((reason: unknown) => reason)
+      expect(error, checkpointPath).toBeInstanceOf(FileError)
+      expect((error as Error).message.match(/checkpointPath/g), checkpointPath).toHaveLength(1)
+    }
+    expect(outputFcn).not.toHaveBeenCalled()
+    expect(readdirSync(folder)).toEqual(['a file'])
+  })
+
+  it('of other options that decide what an iteration computes are not taken', async () => {
+    await save({ maxEpochs: 1 })
+    const others: [TrainingOptionsArguments<'adam'>, RegExp][] = [
+      [{ miniBatchSize: 5 }, /with miniBatchSize 5 .*one with 4/],
+      [{ shuffle: 'once' }, /with shuffle 'once' .*one with 'every-epoch'/],
+      [{ l2Regularization: 0 }, /with l2Regularization 0 .*one with 0.0001/],
+      [{ gradientThreshold: Infinity }, /with gradientThreshold Infinity .*one with 0.5/],
+      [{ epsilon: 1e-7 }, /with epsilon 1e-7 .*one with 1e-8/],
+      [{ squaredGradientDecayFactor: 0.99 }, /with squaredGradientDecayFactor 0.99 .*one with 0.999/],
+      [{ targetDataFormats: 'BC' }, /with targetDataFormats 'BC' .*one with 'auto'/],
+    ]
+    for (const [more, words] of others) {
+      const error: unknown = await resume(folder, more).catch((reason: unknown) => reason)
+      expect(error).toBeInstanceOf(FileError)
+      expect((error as Error).message).toMatch(words)
+    }
+    const index = trainnet(X, T, layers(), 'index-crossentropy', trainingOptions('adam', { ...common, resume: folder }))
+    await expect(index).rejects.toThrow(/with loss 'index-crossentropy' .*one with 'crossentropy'/)
+  })
+
+  it('may be gone on from for more epochs, at another learn rate', async () => {
+    await save({ maxEpochs: 2, learnRateSchedule: 'none' })
+    const { info } = await resume(folder, { maxEpochs: 4, learnRateSchedule: 'none', initialLearnRate: 0.002, seed: 9 })
+    expect(info.trainingHistory.epoch.at(-1)).toBe(4)
+    expect(info.trainingHistory.learnRate.slice(11, 13)).toEqual([0.01, 0.002])
+    await expect(resume(folder, { maxEpochs: 1 })).rejects.toThrow(/maxEpochs of at least 2/)
+  })
+
   it('that are missing, damaged or of another kind are errors', async () => {
     await expect(resume(join(folder, 'none.safetensors'))).rejects.toThrow(FileError)
     await expect(resume(folder)).rejects.toThrow(/checkpoints in the folder/)
@@ -266,21 +308,33 @@ describe('checkpoint files', () => {
     const bytes = readFileSync(file)
     writeFileSync(file, bytes.subarray(0, bytes.length - 9))
     await expect(resume(file)).rejects.toThrow(FileError)
+    await expect(resume(file)).rejects.toThrow(
+      /^trainnet: expected [^:]*, but got [^:]*\. The file is damaged or [^:]*:/,
+    )
     const altered = Buffer.from(bytes)
     altered[altered.length - 5]! ^= 1
     writeFileSync(file, altered)
     await expect(resume(file)).rejects.toThrow(FileError)
     await saveArrays(file, { x: dlarray([1]) })
     await expect(resume(file)).rejects.toThrow(/without the state of training/)
-    await saveArrays(file, { x: dlarray([1]) }, { training: '{"version":1,"solver":"adam","iteration":-1}' })
+    const state = '{"version":2,"solver":"adam","options":{},"iteration":-1}'
+    await saveArrays(file, { x: dlarray([1]) }, { training: state })
     await expect(resume(file)).rejects.toThrow(/a state of training with iteration/)
   })
 
   it('that cannot be written stop the training with the network so far', async () => {
-    const file = join(folder, 'a file')
-    writeFileSync(file, '')
-    const error: unknown = await save({ checkpointPath: file }).catch((reason: unknown) => reason)
+    const checkpointPath = join(folder, 'made at the start')
+    const outputFcn = ({ iteration }: { iteration: number }) => {
+      if (iteration !== 6) return
+      expect(readdirSync(checkpointPath)).toEqual([])
+      rmSync(checkpointPath, { recursive: true })
+      writeFileSync(checkpointPath, '')
+    }
+    const error: unknown = await save({ checkpointPath, outputFcn }).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(TrainingInterruptedError)
+    expect((error as TrainingInterruptedError).message).toMatch(
+      /^trainnet: expected checkpointPath to be a folder that can be written to: '.*', but got a file, .*error.net is/,
+    )
     expect((error as TrainingInterruptedError).cause).toBeInstanceOf(FileError)
     expect((error as TrainingInterruptedError).info.trainingHistory.iteration.length).toBe(6)
     expect((error as TrainingInterruptedError).net.initialized).toBe(true)

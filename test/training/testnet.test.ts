@@ -125,6 +125,22 @@ describe('testnet', () => {
     expect(await testnet(net, X, [[3], [9], [9], [4], [11]], 'rmse')).toBeCloseTo(Math.sqrt(4 / 5), 6)
   })
 
+  it('says what helps where the labels lack a class, and that helps', async () => {
+    const lacking = ['high', 'high', 'high', 'high', 'high']
+    const error: unknown = await testnet(classifier, X, lacking, 'accuracy').catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(DimensionError)
+    expect((error as Error).message).toMatch(
+      /labels of 1 class \(high\)\. Where labels lack some of the classes, .*: categorical\(T, \['a', 'b'\]\)\.$/,
+    )
+    expect(await testnet(classifier, X, categorical(lacking, ['high', 'low']), 'accuracy')).toBe(40)
+    expect(await testnet(classifier, X, lacking, 'accuracy', { classNames: ['high', 'low'] })).toBe(40)
+    const other = testnet(classifier, X, [...lacking.slice(1), ' middle '], 'accuracy', {
+      classNames: [' high', 'low'],
+    })
+    await expect(other).rejects.toThrow(/among {2}high, low, but got 'middle' at element 5/)
+    await expect(testnet(classifier, X, [0, 1, 0.5, 1, 1], 'accuracy')).rejects.toThrow(/0.5 at element 3 .*'rmse'/)
+  })
+
   it('names what does not fit', async () => {
     await expect(testnet(classifier, X, ['high', 'low'], 'accuracy')).rejects.toThrow(
       /5 observations in the predictors and 2 in the targets/,

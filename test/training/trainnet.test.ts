@@ -5,8 +5,9 @@ import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DlArray } from '../../src/array/dlarray.js'
 import { setThreads, startedBackends } from '../../src/backends/current.js'
 import { categorical } from '../../src/data/categorical.js'
+import { arrayDatastore, combine } from '../../src/data/datastore.js'
 import type { MiniBatch } from '../../src/data/minibatch.js'
-import { DimensionError, NetworkError, OptionError, TrainingError } from '../../src/errors.js'
+import { DimensionError, DlnetError, NetworkError, OptionError, TrainingError } from '../../src/errors.js'
 import { convolution2dLayer } from '../../src/layers/convolution.js'
 import { featureInputLayer } from '../../src/layers/feature-input.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
@@ -29,6 +30,7 @@ import {
   type OutputFcnInfo,
   type TrainingOptionsArguments,
   trainingOptions,
+  type ValidationData,
 } from '../../src/training/training-options.js'
 import { trainnet } from '../../src/training/trainnet.js'
 import { expectClose } from '../support/close.js'
@@ -297,7 +299,35 @@ describe('validation', () => {
     const few = { X: { values: Float32Array.from([2, -2, 0, 0]), size: [2, 2] }, T: ['west', 'north'] }
     const { info } = await train({ validationData: [few.X, few.T], maxEpochs: 1 })
     expect(info.validationHistory.loss.length).toBe(2)
-    await expect(train({ validationData: [few.X, ['west', 'south']] })).rejects.toThrow(/among east, north, west/)
+    await expect(train({ validationData: [few.X, ['west', 'south']] })).rejects.toThrow(
+      /validationData.*among east, north, west, but got 'south' at element 2/,
+    )
+  })
+
+  it('may be a datastore', async () => {
+    const store = combine(arrayDatastore(X), arrayDatastore(T))
+    const { info } = await train({ validationData: store, maxEpochs: 1 })
+    const { info: expected } = await train({ validationData, maxEpochs: 1 })
+    expect(info.validationHistory).toEqual(expected.validationHistory)
+  })
+
+  it('is named by errors about it', async () => {
+    const wide = { values: new Float32Array(39), size: [13, 3] }
+    const wrong: ValidationData[] = [
+      [X, T.slice(1)],
+      [wide, T],
+      [X, { values: new Float32Array(13), size: [13, 1] }],
+      [[], []],
+      { *[Symbol.iterator]() {} },
+      arrayDatastore(X),
+    ]
+    for (const given of wrong) {
+      const error: unknown = await train({ validationData: given }).catch((reason: unknown) => reason)
+      expect(error).toBeInstanceOf(DlnetError)
+      expect((error as Error).message).toMatch(/^trainnet \(validationData\): /)
+    }
+    const training = points()
+    await expect(train({ validationData }, { X: training.X, T: training.T.slice(1) })).rejects.toThrow(/^trainnet: /)
   })
 })
 
@@ -820,8 +850,54 @@ describe('training that cannot go on', () => {
     await expect(trainnet(X, T, four, 'crossentropy', sgdm())).rejects.toThrow(
       /number of channels in predictions \(4\) to match the number of channels in the targets \(3\)/,
     )
+    await expect(trainnet(X, X, [featureInputLayer(2)], 'mse', sgdm())).rejects.toThrow(/no learnable parameters/)
     const empty = { *[Symbol.iterator](): Iterator<MiniBatch> {} }
     await expect(trainnet(empty, [fullyConnectedLayer(2)], 'mse', sgdm())).rejects.toThrow(TrainingError)
+  })
+})
+
+describe('a loss function that gives no loss', () => {
+  const { X, T } = points()
+  const withLoss = (loss: () => unknown) => trainnet(X, T, layers(), loss as () => DlArray, sgdm())
+
+  it('is told so: an array that was not computed from the outputs', async () => {
+    const error: unknown = await withLoss(() => dlarray(1)).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(TrainingError)
+    expect((error as Error).message).toMatch(/computed from the network's outputs.*does not depend on them/)
+  })
+  it('is told so: a promise', async () => {
+    await expect(withLoss(async () => dlarray(1))).rejects.toThrow(
+      /but got a promise. Write the function without async/,
+    )
+  })
+})
+
+describe('numbers as class labels', () => {
+  const { X } = points()
+  it('are whole', async () => {
+    const whole = Array.from({ length: 40 }, (_, i) => i % 3)
+    const { info } = await trainnet(X, whole, layers(), 'crossentropy', sgdm({ maxEpochs: 1 }))
+    expect(info.trainingHistory.loss.length).toBe(5)
+    for (const fractions of [whole.map((k) => k / 10), Float32Array.from(whole, (k) => k / 2)]) {
+      const error: unknown = await trainnet(X, fractions as number[], layers(), 'crossentropy', sgdm()).catch(
+        (reason: unknown) => reason,
+      )
+      expect(error).toBeInstanceOf(OptionError)
+      expect((error as Error).message).toMatch(
+        /whole numbers, but got 0.[15] at element 2 of the targets.*'mse'.*categorical/,
+      )
+    }
+    const named = categorical(whole.map((k) => k / 10))
+    await trainnet(X, named, layers(), 'crossentropy', sgdm({ maxEpochs: 1 }))
+    // Numbers to be predicted may be any.
+    const list = [featureInputLayer(2), fullyConnectedLayer(1)]
+    await trainnet(
+      X,
+      whole.map((k) => k / 10),
+      list,
+      'mse',
+      sgdm({ maxEpochs: 1 }),
+    )
   })
 })
 
