@@ -24,11 +24,13 @@ export function dlfeval<A extends readonly unknown[], T>(fn: (...inputs: A) => T
       got: typeof fn,
       remedy: 'Call dlfeval((x) => ..., x).',
     })
-  const result = scoped<T>(() =>
-    withRecording((tape) => {
-      const traced = inputs.map((input) => trace(input, tape)) as readonly unknown[] as A
-      return fn(...traced)
-    }),
+  const result = scoped<T>(
+    () =>
+      withRecording((tape) => {
+        const traced = inputs.map((input) => trace(input, tape)) as readonly unknown[] as A
+        return fn(...traced)
+      }),
+    'dlfeval',
   )
   for (const array of arraysIn(result)) dropEndedTrace(array)
   return result

@@ -134,6 +134,14 @@ const kind = defineLayer<InstanceNormalizationLayer>({
           remedy: 'Give a vector; the network brings it to the size for its kind of input.',
         })
     }
+    const { offset, scale } = layer
+    if (offset && scale && offset.numel !== scale.numel)
+      throw new OptionError({
+        call,
+        expects: 'one element for each channel in offset and in scale',
+        got: `${offset.numel} in offset and ${scale.numel} in scale`,
+        remedy: 'Give both as many; assign [] to one first to change both.',
+      })
   },
   resolve: (_, [X]) => ({ numChannels: channelsOf(X!).channels }),
   output: (layer, [X], { Offset, Scale }) =>

@@ -146,7 +146,7 @@ function layerPrototype(
   inputNames: readonly string[],
   outputNames: readonly string[],
 ): object {
-  const prototype = {}
+  const prototype = Object.create(strict) as object
   const accessor = (name: string, get: (layer: Layer) => unknown, set: (layer: Layer, value: unknown) => void) =>
     Object.defineProperty(prototype, name, {
       enumerable: true,
@@ -187,16 +187,36 @@ function layerPrototype(
   return Object.defineProperties(prototype, { toString: print, [inspect]: print })
 }
 
+/** What layers inherit from behind their accessors: reached by assignments only where there is no such property. */
+const strict = new Proxy(Object.prototype, {
+  set(target, name, value, layer) {
+    if (typeof name === 'symbol' || !isLayer(layer)) return Reflect.set(target, name, value, layer)
+    const { kind } = interiorOf(layer)
+    throw new OptionError({
+      call: `${kind.className}.${name}`,
+      expects: `a property among ${settableNames(kind)}`,
+      got: `'${name}'`,
+      remedy: 'Check the spelling.',
+    })
+  },
+})
+
+function settableNames(kind: Kind): string {
+  return kind.stored
+    .filter(({ access }) => access === 'settable')
+    .map(({ name }) => name)
+    .join(', ')
+}
+
 function readOnly(layer: Layer, name: string): OptionError {
   const { kind } = interiorOf(layer)
-  const settable = kind.stored.filter(({ access }) => access === 'settable')
   return new OptionError({
     call: `${kind.className}.${name}`,
     expects: 'no assignment: the property is read-only',
     got: 'a new value',
     remedy: kind.stored.some((property) => property.name === name && property.access === 'fixed')
       ? `Make a new layer with ${kind.functionName}.`
-      : `The properties that can be set are ${settable.map((property) => property.name).join(', ')}.`,
+      : `The properties that can be set are ${settableNames(kind)}.`,
   })
 }
 

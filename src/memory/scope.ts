@@ -64,11 +64,11 @@ export function scope<T>(fn: () => T & NoPromise<T>): T {
   return scoped(fn)
 }
 
-/** {@link scope} for callers whose own types have excluded promises. */
-export function scoped<T>(fn: () => T): T {
+/** {@link scope} for callers whose own types have excluded promises; `call` is theirs, for messages. */
+export function scoped<T>(fn: () => T, call = 'scope'): T {
   const made = new Set<DlArray>()
   const escaping = new Set<DlArray>()
-  const result = within(made, 'scope', () => {
+  const result = within(made, call, () => {
     const value = fn()
     arraysIn(value, escaping)
     return value

@@ -66,9 +66,11 @@ export function initializeGraph(
       return from ? known.get(portKey(from))! : entryAt.get(key)!
     })
     const infos = inputs.map(({ info }) => info)
+    // As it is called before what is unknown has numbers in it.
+    const label = layerLabel(layer)
     fillLayer(layer, infos, random)
     const outputs = inferLayer(layer, infos)
-    const others = hasUnknown ? inferOther(layer, inputs) : outputs
+    const others = hasUnknown ? inferOther(layer, inputs, label) : outputs
     outputs.forEach((info, port) => {
       known.set(portKey({ layer: number, port }), { info, other: others[port]! })
     })
@@ -95,7 +97,7 @@ function fillLayer(layer: Layer, infos: readonly ArrayInfo[], random: RandomStre
 }
 
 /** What comes out if the extents that are unknown have other values: parameters that now do not fit depend on them. */
-function inferOther(layer: Layer, inputs: readonly ExampleInfo[]): ArrayInfo[] {
+function inferOther(layer: Layer, inputs: readonly ExampleInfo[], label: string): ArrayInfo[] {
   try {
     return inferLayer(
       layer,
@@ -106,7 +108,7 @@ function inferOther(layer: Layer, inputs: readonly ExampleInfo[]): ArrayInfo[] {
     const shown = size.map((extent, d) => `${extent === inputs[0]!.other.size[d] ? extent : 'unknown'}(${dims[d]})`)
     throw new NetworkError(
       {
-        call: layerLabel(layer),
+        call: label,
         expects: 'parameters whose size follows from what is known of the input',
         got: `an input of ${shown.join(' × ')}`,
         remedy: 'Give the extents that are NaN in networkDataLayout or in the input layer.',

@@ -38,6 +38,13 @@ export function call<I extends string, Q extends I, U extends string, O extends 
   operands: { readonly [K in Exclude<I, Q>]: Operand } & { readonly [K in Q]?: Operand | undefined },
   options: Partial<O> & DataFormatOption = {},
 ): DlArray {
+  if (typeof options !== 'object' || options === null)
+    throw new OptionError({
+      call: operation.name,
+      expects: 'options as one object',
+      got: typeof options === 'string' ? `'${options}'` : String(options),
+      remedy: `Write them as in { ${Object.keys(operation.options)[0] ?? 'dataFormat'}: value }.`,
+    })
   const given = operands as { readonly [name: string]: unknown }
   const type = classBeside(Object.values(given))
   const inputs: Record<string, DlArray> = {}

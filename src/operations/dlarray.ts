@@ -81,7 +81,10 @@ export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray
     throw new OptionError({
       call: 'dlarray',
       expects: 'data, a size, a format and options, in this order',
-      got: `a ${typeof (format ?? rest[0])} where the format belongs`,
+      got:
+        format === undefined || typeof format === 'string'
+          ? `${kindOf(rest[0])} where the options belong`
+          : `${kindOf(format)} where the format belongs`,
       remedy: "Write dlarray(values, [28, 28, 3], 'SSC', { type: 'single' }).",
     })
   if (format !== undefined) checkFormat(format, 'dlarray')
@@ -92,6 +95,14 @@ export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray
   const type = options.type ?? 'single'
   if (options.order === 'row') return fromRowMajor(made.elements, made.size, format, type)
   return format ? labelled(made.elements, made.size, format, type) : build(made.elements, made.size, '', type)
+}
+
+/** What a misplaced argument is, for messages. */
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (isdlarray(value)) return 'a dlarray'
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 function orderIgnored(got: string): OptionError {

@@ -25,11 +25,11 @@ export const instancenormOperation = operation({
   outputs: ['Y', 'statistics'],
   options: { epsilon: 1e-5 },
   rule({ X, offset, scale }, { epsilon }) {
-    if (!(epsilon > 0 && Number.isFinite(epsilon)))
+    if (!(Number.isFinite(epsilon) && epsilon > 0))
       throw new OptionError({
         call: 'instancenorm',
         expects: 'a positive finite epsilon',
-        got: String(epsilon),
+        got: typeof epsilon === 'string' ? `'${epsilon}'` : String(epsilon),
         remedy: 'It is added to the variance; 1e-5 is the default.',
       })
     const layout = channelLayout(X, 'instancenorm')

@@ -65,17 +65,21 @@ export const permuteOperation = operation({
  * {@link DimensionError} when `order` is no permutation or would move labels. Source: MATLAB, `permute`.
  */
 export function permute<F extends string>(X: DlArray<F>, order: readonly number[]): DlArray<F> {
+  return permuted(X, order, 'permute')
+}
+
+function permuted<F extends string>(X: DlArray<F>, order: readonly number[], call: string): DlArray<F> {
   const sorted = [...order].sort((a, b) => a - b)
   if (order.length < X.ndims || sorted.some((position, i) => position !== i + 1))
     throw new DimensionError({
-      call: 'permute',
+      call,
       expects: `each of the dimensions 1 to ${Math.max(X.ndims, order.length)} once`,
       got: `[${order.join(', ')}] for ${describe(X)}`,
       remedy: 'Name every dimension once, counting from 1.',
     })
   if (X.dims !== '' && order.some((position, i) => (X.dims[position - 1] ?? 'U') !== (X.dims[i] ?? 'U')))
     throw new DimensionError({
-      call: 'permute',
+      call,
       expects: `an order that keeps the labels '${X.dims}' in place`,
       got: `[${order.join(', ')}]`,
       remedy: 'Formatted arrays keep the order S, C, B, T, U: use stripdims first to move dimensions freely.',
@@ -92,5 +96,5 @@ export function transpose<F extends string>(X: DlArray<F>): DlArray<F> {
       got: describe(X),
       remedy: 'Use permute for arrays with more dimensions.',
     })
-  return permute(X, [2, 1])
+  return permuted(X, [2, 1], 'transpose')
 }

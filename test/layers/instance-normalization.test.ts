@@ -484,3 +484,18 @@ describe('gradients', () => {
     expect(gradients.image.size).toEqual(X.size)
   })
 })
+
+describe('offset and scale of different lengths', () => {
+  it('are refused where they are given', () => {
+    expect(() => instanceNormalizationLayer({ scale: [1, 2, 3], offset: [1, 2] })).toThrow(
+      'expected one element for each channel in offset and in scale, but got 2 in offset and 3 in scale',
+    )
+    const layer = instanceNormalizationLayer({ scale: [1, 2, 3] })
+    expect(() => {
+      layer.offset = [1, 2]
+    }).toThrow(OptionError)
+    expect(layer.offset).toBeUndefined()
+    layer.offset = [1, 2, 3]
+    expect([...layer.offset!.values()]).toEqual([1, 2, 3])
+  })
+})

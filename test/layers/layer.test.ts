@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
 import type { ArrayInfo, DlArray } from '../../src/array/dlarray.js'
 import { setBackend } from '../../src/backends/current.js'
-import { NetworkError } from '../../src/errors.js'
+import { NetworkError, OptionError } from '../../src/errors.js'
 import { convolution1dLayer, convolution2dLayer } from '../../src/layers/convolution.js'
 import { imageInputLayer } from '../../src/layers/image-input.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
@@ -187,6 +187,21 @@ describe('layers', () => {
     const X = dlarray(new Float32Array(24), [2, 3, 4], 'SCB')
     expect(inferLayer(reluLayer(), [X])).toEqual([{ size: [2, 3, 4], dims: 'SCB', type: 'single' }])
     expect(inferLayer(softmaxLayer(), [X])).toEqual([{ size: [2, 3, 4], dims: 'SCB', type: 'single' }])
+  })
+
+  it('refuse an assignment to a property they do not have', () => {
+    const layer = instanceNormalizationLayer({ name: 'norm' })
+    const assign = (name: string) => Object.assign(layer, { [name]: 1 })
+    expect(() => assign('epsilom')).toThrow(
+      'InstanceNormalizationLayer.epsilom: expected a property among epsilon, scaleInitializer, offsetInitializer, scale, ' +
+        'offset, scaleLearnRateFactor, offsetLearnRateFactor, scaleL2Factor, offsetL2Factor, name, but got ' +
+        "'epsilom'. Check the spelling.",
+    )
+    expect(() => assign('toJSON')).toThrow(OptionError)
+    expect(Object.keys(layer)).toEqual([])
+    layer.epsilon = 1e-3
+    expect([layer.epsilon, copyLayer(layer).epsilon]).toEqual([1e-3, 1e-3])
+    expect(() => Object.assign(copyLayer(layer), { foo: 1 })).toThrow(OptionError)
   })
 
   it('have types', () => {

@@ -5,6 +5,7 @@ import { featureInputLayer } from '../../src/layers/feature-input.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import { image3dInputLayer, imageInputLayer } from '../../src/layers/image-input.js'
 import { inputLayer } from '../../src/layers/input.js'
+import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
 import type { Layer } from '../../src/layers/layer.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
@@ -14,6 +15,7 @@ import { networkDataLayout } from '../../src/network/network-data-layout.js'
 import { summary } from '../../src/network/network-display.js'
 import type { NetworkInput } from '../../src/network/network-input.js'
 import { dlarray, finddim } from '../../src/operations/dlarray.js'
+import { message } from '../support/message.js'
 
 const count = (n: number) => Float32Array.from({ length: n }, (_, i) => i + 1)
 
@@ -156,4 +158,13 @@ describe('factors as functions', () => {
     expect(() => getL2Factor({} as never, 'fc/Bias')).toThrow(OptionError)
     expect(() => setL2Factor(layer, 'Scale', 1)).toThrow(/'Weights', 'Bias', but got 'Scale'/)
   })
+})
+
+it('a layer whose channels are not known is named as it was written, and layouts cannot be changed', () => {
+  const layout = networkDataLayout([3, Number.NaN, Number.NaN], 'SCB')
+  const text = message(() => dlnetwork([instanceNormalizationLayer({ name: 'norm' })], layout))
+  expect(text).toContain("layer 'norm' (Instance Normalization): expected parameters whose size follows")
+  expect(text).not.toContain('256')
+  expect(() => Object.assign(layout, { size: [1] })).toThrow(TypeError)
+  expect(() => Object.assign(layout.size, { 0: 1 })).toThrow(TypeError)
 })

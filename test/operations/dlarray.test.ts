@@ -340,3 +340,14 @@ describe('size, format and class', () => {
     ])
   })
 })
+
+describe('a misplaced argument', () => {
+  const nothing = null as never
+
+  it('is named as what it is', () => {
+    expect(message(() => dlarray([1, 2], nothing))).toContain('but got null where the format belongs')
+    expect(message(() => dlarray([1], 'C', nothing))).toContain('but got null where the options belong')
+    expect(message(() => dlarray([1], 'C', 'S' as never))).toContain('but got a string where the options belong')
+    expect(message(() => dlarray([1], 5 as never))).toContain('but got a number where the format belongs')
+  })
+})

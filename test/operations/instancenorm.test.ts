@@ -8,6 +8,7 @@ import { instancenorm } from '../../src/operations/instancenorm.js'
 import { sum } from '../../src/operations/sum.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
 import { describeGolden, type GoldenArray } from '../support/golden.js'
+import { message } from '../support/message.js'
 import { normals } from '../support/random.js'
 
 interface Case {
@@ -147,5 +148,17 @@ describe('instancenorm', () => {
     expect(x.size).toEqual([0, 3])
     expect([...scale.values()]).toEqual([0, 0, 0])
     expect([...offset.values()]).toEqual([0, 0, 0])
+  })
+
+  it('takes its options as one object', () => {
+    const X = dlarray([[1], [2]], 'SC')
+    const [zero, one] = [dlarray([0]), dlarray([1])]
+    const given = (...options: unknown[]) =>
+      message(() => (instancenorm as (...given: unknown[]) => unknown)(X, zero, one, ...options))
+    expect(given('Epsilon', 1e-3)).toBe(
+      "OptionError: instancenorm: expected options as one object, but got 'Epsilon'. Write them as in { epsilon: value }.",
+    )
+    expect(given(null)).toContain('but got null')
+    expect(given({ epsilon: '1' })).toContain("expected a positive finite epsilon, but got '1'")
   })
 })

@@ -163,3 +163,11 @@ describe('on WebAssembly', () => {
     expect(Array.from(actual.values())).toEqual(Array.from(expected.values()))
   })
 })
+
+it('transpose speaks under its own name', () => {
+  const X = dlarray([[1, 2]], 'SC')
+  expect(message(() => transpose(X))).toMatch(
+    /^DimensionError: transpose: expected an order that keeps the labels 'SC'/,
+  )
+  expect(message(() => permute(X, [2, 1]))).toMatch(/^DimensionError: permute: /)
+})
