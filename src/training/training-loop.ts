@@ -10,7 +10,7 @@ import { releaseLayers, withLayerCopies } from './layer-copies.js'
 import { pacer } from './pacing.js'
 import { fixedOptions } from './resumable-options.js'
 import { learnRateOf } from './schedules.js'
-import { TrainingInterruptedError } from './training-error.js'
+import { aboutValidation, callWithin, TrainingInterruptedError, validating } from './training-error.js'
 import { Histories, type StopReason, TrainingInfo } from './training-info.js'
 import { type Standing, TrainingMonitor } from './training-monitor.js'
 import type { OutputFcnInfo, TrainingOptions } from './training-options.js'
@@ -215,7 +215,7 @@ export class TrainingRun {
     for await (const batch of validation!) {
       try {
         if (options.signal?.aborted) return undefined
-        checkTargets(batch)
+        checkTargets(batch, validating)
         evaluation.update(batch)
       } catch (error) {
         throw aboutValidation(error)
@@ -363,28 +363,14 @@ function inputStatisticsOf(layers: LayerArray): { name: string; value: DlArray }
   return found
 }
 
-/** The same error, told as one about validation data. */
-function aboutValidation(error: unknown): unknown {
-  if (!(error instanceof DlnetError)) return error
-  const { call, ...problem } = error.problem
-  const Same = error.constructor as typeof DlnetError
-  const where = 'trainnet (validationData)'
-  return new Same({ ...problem, call: call === 'trainnet' ? where : `${where}: ${call}` }, { cause: error })
-}
-
-/** The call of an error as training tells it, `trainnet` before it once. */
-function callWithin({ problem: { call } }: DlnetError): string {
-  return call.startsWith('trainnet') ? call : `trainnet: ${call}`
-}
-
 function fill(array: DlArray, from: DlArray): void {
   array.storage.view().set(from.storage.view())
 }
 
-function checkTargets(batch: MiniBatch): void {
+function checkTargets(batch: MiniBatch, call = 'trainnet'): void {
   if (batch.targets.length > 0) return
   throw new TrainingError({
-    call: 'trainnet',
+    call,
     expects: 'mini-batches with targets',
     got: 'inputs alone',
     remedy: 'Give targets: trainnet(X, T, layers, loss, options), or a datastore that combines both.',

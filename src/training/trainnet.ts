@@ -19,6 +19,7 @@ import { metricsOf } from './metrics.js'
 import { holdsTargets, type NetworkData, type NetworkInputs, networkSource } from './network-data.js'
 import { freshLike } from './solver-update.js'
 import { createSolver } from './solvers.js'
+import { validating } from './training-error.js'
 import type { TrainingInfo } from './training-info.js'
 import { TrainingRun } from './training-loop.js'
 import type { TrainingOptions } from './training-options.js'
@@ -189,7 +190,7 @@ function sourcesOf(
   if (validationData === undefined) return { training, validation: undefined }
   const [X, T] = Array.isArray(validationData) ? validationData : [validationData, undefined]
   const { classNames } = training
-  const validated = { ...all, call: `${all.call} (validationData)`, ...(classNames && { classNames }) }
+  const validated = { ...all, call: validating, ...(classNames && { classNames }) }
   return { training, validation: networkSource(net, X, T, validated) }
 }
 

@@ -869,6 +869,8 @@ describe('a loss function that gives no loss', () => {
     await expect(withLoss(async () => dlarray(1))).rejects.toThrow(
       /but got a promise. Write the function without async/,
     )
+    const later = trainnet(X, T, layers(), (async () => dlarray(1)) as never, sgdm({ validationData: [X, T] }))
+    await expect(later).rejects.toThrow(/^trainnet: expected a loss function/)
   })
 })
 
