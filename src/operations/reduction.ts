@@ -8,6 +8,14 @@ export type Over = 'all' | string | number | readonly number[]
 
 /** The zero-based dimensions that `over` means for this array, in ascending order. */
 export function dimensionsOver(X: ArrayInfo, over: Over | undefined, call: string): number[] {
+  // Nothing but an array has a size.
+  if (!Array.isArray(X.size))
+    throw new DimensionError({
+      call,
+      expects: 'a dlarray',
+      got: 'something else',
+      remedy: 'Make an array with dlarray(values, format).',
+    })
   if (over === undefined) {
     // MATLAB's default: the first dimension that is not a singleton.
     const first = X.size.findIndex((extent) => extent !== 1)

@@ -99,6 +99,13 @@ describe('reductions in single precision', () => {
     expect(variance(dlarray([[3]]), 0, 'all').item()).toBe(0)
   })
 
+  it('take arrays alone', () => {
+    const list = [dlarray([1, 2])] as never
+    const calls = { sum, mean, prod, var: (X: never) => variance(X), max: (X: never) => max(X, [], 'all') }
+    for (const [name, call] of Object.entries(calls))
+      expect(() => call(list), name).toThrow(`${name}: expected a dlarray, but got something else`)
+  })
+
   it.each(['single', 'double'] as const)('are NaN of no elements: %s', (type) => {
     expect(mean(dlarray([], { type }), 'all').item()).toBeNaN()
     expect(variance(dlarray([], { type }), 0, 'all').item()).toBeNaN()
