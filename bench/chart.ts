@@ -97,7 +97,7 @@ function panel({ title, x, y, series }: Panel): string {
     const beside = at
       .map(([px, py], k) => (names?.[k] ? text(px - 6, py + 4, names[k], 'text-anchor="end"') : ''))
       .join('')
-    const legendX = MARGIN.left + (i % 2) * 200
+    const legendX = MARGIN.left + (i % 2) * 212
     const legendY = bottom + 54 + Math.floor(i / 2) * 17
     const key = `<path ${line} d="M${legendX} ${legendY - 4}h22"/>${text(legendX + 28, legendY, label)}`
     return `${path}${marks}${beside}${key}`

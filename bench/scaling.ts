@@ -12,8 +12,9 @@ export interface ScalingFigure {
   readonly label?: string
   readonly threads: number
   readonly x: number
-  /** Of a call, in milliseconds, and what it amounts to. */
-  readonly median: number
+  /** Of the shortest call, which other work on the machine disturbs least. */
+  readonly milliseconds: number
+  /** What a call amounts to. */
   readonly amount: number
   /** Milliseconds to copy as many bytes, where bytes count. */
   readonly copy?: number
@@ -41,10 +42,10 @@ export async function measureScaling(threadCounts: readonly number[], effort: Ef
           say(`${row.name}, ${threads} threads: ${dlnet && 'because' in dlnet ? dlnet.because : 'no figure'}`)
           continue
         }
-        const { median } = dlnet.asCalled
-        const copied = copy?.outcome === 'timed' ? copy.asCalled.median : undefined
-        figures.push({ series, label, threads, x, median, amount, copy: copied })
-        say(`${row.name}, ${threads} threads: ${median.toPrecision(3)} ms`)
+        const milliseconds = dlnet.asCalled.shortest
+        const copied = copy?.outcome === 'timed' ? copy.asCalled.shortest : undefined
+        figures.push({ series, label, threads, x, milliseconds, amount, copy: copied })
+        say(`${row.name}, ${threads} threads: ${milliseconds.toPrecision(3)} ms`)
       }
     } finally {
       await Promise.all(contenders.map((contender) => contender.stop()))
@@ -72,7 +73,7 @@ export function scalingChart(figures: readonly ScalingFigure[], peaks: readonly 
       isDashed: i > 0,
       points: of(series, threads).map((figure) => [figure.x, value(figure)]),
     }))
-  const microseconds = ({ median, amount }: ScalingFigure) => (median * 1e3) / amount
+  const microseconds = ({ milliseconds, amount }: ScalingFigure) => (milliseconds * 1e3) / amount
   const panels: Panel[] = [
     {
       title: "The page's network by batch size (28x28 pictures)",
@@ -87,14 +88,14 @@ export function scalingChart(figures: readonly ScalingFigure[], peaks: readonly 
       title: "The page's network by picture size (batch 16)",
       x: 'rows and columns of a picture',
       y: 'nanoseconds a pixel',
-      series: lines('predict by extent', 'prediction', 0, ({ median, amount }) => (median * 1e6) / amount),
+      series: lines('predict by extent', 'prediction', 0, ({ milliseconds, amount }) => (milliseconds * 1e6) / amount),
     },
     {
       title: 'Instance normalization, forward, by tensor size',
       x: 'megabytes of the tensor',
       y: 'GB/s read and written',
       series: [
-        ...lines('instancenorm', 'instancenorm', 2, ({ median, amount }) => (amount / median) * 1e3),
+        ...lines('instancenorm', 'instancenorm', 2, ({ milliseconds, amount }) => (amount / milliseconds) * 1e3),
         ...lines('instancenorm', 'memcpy', 3, ({ copy, amount }) => (amount / copy!) * 1e3),
       ],
     },
@@ -133,7 +134,7 @@ function roofline(figures: readonly ScalingFigure[], peaks: readonly Peak[]): Pa
         label: `dlnet, ${threadsText(threads)}`,
         colour: 1,
         isDashed: i > 0,
-        points: points.map(({ x, median, amount }) => [x, (amount / median) * 1e3]),
+        points: points.map(({ x, milliseconds, amount }) => [x, (amount / milliseconds) * 1e3]),
         names: points.map(({ label }) => (i === 0 ? (label ?? '') : '')),
       },
     ]

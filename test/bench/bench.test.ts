@@ -154,7 +154,7 @@ describe('the chart of how cost grows', () => {
   it('bounds rates by bandwidth and arithmetic', () => {
     const figures = scalingRows.map(({ series, x, amount, label, row: { task } }) => {
       const copy = task.kind === 'instancenorm' ? 1 : undefined
-      return { series, x, amount, label, threads: 1, median: 2, copy }
+      return { series, x, amount, label, threads: 1, milliseconds: 2, copy }
     })
     const svg = scalingChart(figures, [[1, 40]], 0)
     // 134 MB read and written in a millisecond.
