@@ -15,18 +15,22 @@
 // again from its mean. The mean is kept as two floats, mean = high + low with high the nearest float, since one float's
 // rounding is no longer small beside a deviation of 1e-6 of the mean. So x of mean 1e4 and deviation 1e-2 keep their digits.
 //
-// A result depends on the sizes only, never on how the work is divided. There are two ways to divide it, with the same
-// bits: `normalize` (and `normalizeGradient`) take whole groups, so that a group is read from memory once and from
-// cache the second time; the kernels in steps take parts, for few large groups.
+// A result depends on the sizes only, never on how the work is divided. `normalize` (and `normalizeGradient`) take whole
+// groups, so that a group is read from memory once and from cache the second time: one beside the next where groups lie
+// without gaps, hundreds together where runs are short (normalization-columns.ts) or planes tiny (normalization-tiny.ts). The
+// kernels in steps take parts of few large groups. Sizes decide which; long runs get the same bits either way.
 import { addMoments, addMomentsBeside, applyRun, resetMoments, sumOfFirst, sumOfSecond } from './moments';
 import {
   applyColumns,
   areColumns,
   areKept,
   findShifts,
+  finishColumns,
   groupFirst,
   groupSecond,
   groupsTogether,
+  kept,
+  keptPitch,
   reduceGroup,
   setCoefficients,
   setShift,
@@ -34,6 +38,7 @@ import {
   sumColumns,
   sumKeptColumns,
 } from './normalization-columns';
+import { areTiny, PLANES_TOGETHER, turnBack, turnPlanes } from './normalization-tiny';
 import { groupAddress, groupsPerObservation, normalizationParts, offsetOf, PART, scaleOf, stride } from './normalization-layout';
 
 @unmanaged
@@ -207,10 +212,10 @@ function normalizeColumns(b: Normalization, begin: i32, end: i32): void {
   for (let group = begin; group < end; group += together) {
     const groups = min(together, end - group);
     const columns = groups * inner;
-    const kept = areKept(b, columns, 1);
+    const keep = areKept(b, columns, 1);
     const at = (<usize>group * <usize>inner) << 2;
     findShifts(b.x + at, apart, groups, inner, b.outer);
-    sumColumns(b.x + at, apart, columns, b.outer, kept);
+    sumColumns(b.x + at, apart, columns, b.outer, keep);
     let again = false;
     for (let g = 0; g < groups; ++g) {
       reduceGroup(g, inner);
@@ -222,7 +227,7 @@ function normalizeColumns(b: Normalization, begin: i32, end: i32): void {
     }
     // groups that were near enough are summed again from the same shift, with the same result
     if (again) {
-      if (kept) sumKeptColumns(columns, b.outer);
+      if (keep) sumKeptColumns(columns, b.outer);
       else sumColumns(b.x + at, apart, columns, b.outer, false);
     }
     joinedCount = count;
@@ -235,7 +240,26 @@ function normalizeColumns(b: Normalization, begin: i32, end: i32): void {
       prepareForward(b, group + g, (group + g) % b.channels);
       setCoefficients(g, inner, planeHigh, planeFactor, planeRest);
     }
-    applyColumns(b.x + at, b.y + at, apart, columns, b.outer, kept);
+    applyColumns(b.x + at, b.y + at, apart, columns, b.outer, keep);
+  }
+}
+
+/** Groups begin..end of a few elements each, without gaps: many of them together, turned round. */
+function normalizeTiny(b: Normalization, begin: i32, end: i32): void {
+  const inner = b.inner;
+  for (let group = begin; group < end; group += PLANES_TOGETHER) {
+    const groups = min(PLANES_TOGETHER, end - group);
+    const at = (<usize>group * <usize>inner) << 2;
+    const pitch = keptPitch(groups);
+    turnPlanes(b.x + at, inner, groups, 0);
+    findShifts(kept(), pitch, groups, 1, inner);
+    sumKeptColumns(groups, inner);
+    if (!finishColumns(b, group, groups, inner, false)) {
+      sumKeptColumns(groups, inner);
+      finishColumns(b, group, groups, inner, true);
+    }
+    applyColumns(0, kept(), pitch, groups, inner, true);
+    turnBack(b.y + at, inner, groups, 0);
   }
 }
 
@@ -276,6 +300,10 @@ export function normalize(b: Normalization, begin: i32, end: i32): void {
   const perObservation = groupsPerObservation(b);
   const apart = stride(b);
   const offset = b.y - b.x;
+  if (areTiny(b)) {
+    normalizeTiny(b, begin, end);
+    return;
+  }
   if (b.outer == 1 && b.groupChannels == 1) {
     normalizeNeighbours(b, begin, end);
     return;

@@ -30,7 +30,7 @@ const GRAIN = { least: 32768, most: 262144, turns: 16 }
 const LONGEST_COLUMN_RUN = 128
 /** Columns that a thread takes at least: a line of the cache. */
 const LEAST_COLUMNS = 16
-/** With fewer groups than this, and groups of several parts, threads share the parts of a group. Same bits either way. */
+/** With fewer groups than this, and groups of several parts, threads share the parts of a group. Not so columns. */
 const FEW_GROUPS = 16
 
 function groupCount({ channels, observations, groupChannels }: Grouping): number {
