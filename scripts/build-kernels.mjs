@@ -112,7 +112,7 @@ if (!flags.out) {
       '} as const',
       '',
       '/** The compiled module (WebAssembly with SIMD and atomics, importing its memory), in hexadecimal: compressed it is a quarter smaller than base64. */',
-      `export const kernelModule =`,
+      `export const kernelModule: string =`,
       `  '${bytes.toString('hex')}'`,
       '',
     ].join('\n'),
