@@ -10,8 +10,9 @@ import {
   type PerDimension,
   weightsLayout,
 } from './convolution-geometry.js'
-import { epsilonFor, instancenormOperation } from './instancenorm.js'
+import { instancenormOperation } from './instancenorm.js'
 import { channelLayout } from './layout.js'
+import { epsilonFor } from './normalization.js'
 import { resultType } from './operation.js'
 import { type PoolingGeometry, type PoolingOptions, poolingGeometry } from './pooling-geometry.js'
 

@@ -1,22 +1,20 @@
-import type { ArrayInfo, DlArray, UnderlyingType } from '../array/dlarray.js'
+import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { positionsOf } from '../array/format.js'
 import { OptionError } from '../errors.js'
 import { minusOperation, plusOperation, rdivideOperation, scaled, timesOperation } from './arithmetic.js'
 import { call, type DataFormatOption, scalar } from './call.js'
 import { channelLayout, checkPerChannel } from './layout.js'
-import { type Grouping, launchNormalization, launchNormalizationGradient, statisticsSize } from './normalization.js'
+import {
+  epsilonFor,
+  type Grouping,
+  launchNormalization,
+  launchNormalizationGradient,
+  statisticsSize,
+} from './normalization.js'
 import { type GradientContext, operation, resultType } from './operation.js'
 import { relabelOperation } from './relabel.js'
 import { sqrtOperation } from './sqrt.js'
 import { sumOperation } from './sum.js'
-
-/** The smallest normal float32. */
-const LEAST_SINGLE = 2 ** -126
-
-/** What is added to a variance of this class: an epsilon that float32 cannot hold would be 0, and a constant channel NaN. */
-export function epsilonFor(type: UnderlyingType, epsilon: number): number {
-  return type === 'double' ? epsilon : Math.max(epsilon, LEAST_SINGLE)
-}
 
 /** Normalizes each channel of each observation over its S, T and U dimensions; also gives the numbers that describe a plane. */
 export const instancenormOperation = operation({
