@@ -71,7 +71,7 @@ def instance_normalization(task):
     names = ('dx', 'dscale', 'doffset')
     forward = lambda: F.instance_norm(x, weight=scale, bias=offset, eps=EPSILON)
     if task['pass'] == 'both':
-        run = lambda: torch.autograd.grad(forward(), inputs, dy)
+        run = lambda: torch.autograd.grad((forward() * dy).sum(), inputs)
     else:
         y = forward()
         run = lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True)

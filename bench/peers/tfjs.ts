@@ -21,6 +21,7 @@ interface Tensor {
   mul(other: Tensor): Tensor
   rsqrt(): Tensor
   relu(): Tensor
+  sum(): Tensor
   softmax(): Tensor
   reshape(size: readonly number[]): Tensor
   data(): Promise<Float32Array>
@@ -53,8 +54,9 @@ const wasm: string = '@tensorflow/tfjs-backend-wasm'
 export async function start(threads: number): Promise<Peer> {
   const require = createRequire(import.meta.url)
   const tf = require(core) as Tf
-  // Its chained methods are a module of their own.
+  // Its chained methods and its gradients are modules of their own.
   require(`${core}/dist/public/chained_ops/register_all_chained_ops`)
+  require(`${core}/dist/register_all_gradients`)
   const backend = require(wasm) as TfWasm
   backend.setWasmPaths(`${dirname(require.resolve(wasm))}/`)
   backend.setThreadsCount(threads)
@@ -123,9 +125,9 @@ function prepareInstancenorm(tf: Tf, task: Task & { kind: 'instancenorm' }): Pre
   if (task.pass === 'forward') return computing(tf, () => ({ y: normalized(tf, x, scale, offset, axes) }))
   if (task.pass === 'backward') throw new Unsupported('keeps nothing between passes')
   const dy = tf.tensor(inputs.dy!, size)
-  const gradients = tf.grads((x, scale, offset) => normalized(tf, x!, scale!, offset!, axes))
+  const gradients = tf.grads((x, scale, offset) => normalized(tf, x!, scale!, offset!, axes).mul(dy).sum())
   return computing(tf, () => {
-    const [dx, dscale, doffset] = gradients([x, scale, offset], dy)
+    const [dx, dscale, doffset] = gradients([x, scale, offset])
     return { dx: dx!, dscale: dscale!, doffset: doffset! }
   })
 }

@@ -17,7 +17,9 @@ export interface ScalingRow {
 }
 
 const batches = [1, 4, 16, 64, 256, 512]
-const extents = [16, 32, 64, 128, 256]
+const extents = [16, 32, 64, 128, 256, 512, 1024]
+/** Pictures of an extent: 16, but no more pixels than 16 of 256x256 have. */
+const pictures = (extent: number) => Math.max(1, Math.min(16, (16 * 256 ** 2) / extent ** 2))
 
 function network(pass: 'train' | 'predict', batch: number, extent: number): Row {
   return {
@@ -68,7 +70,7 @@ export const scalingRows: readonly ScalingRow[] = [
     { row: network('predict', batch, 28), series: 'predict by batch', x: batch, amount: batch },
   ]),
   ...extents.map((extent): ScalingRow => {
-    const batch = 16
+    const batch = pictures(extent)
     return {
       row: network('predict', batch, extent),
       series: 'predict by extent',
@@ -77,6 +79,6 @@ export const scalingRows: readonly ScalingRow[] = [
     }
   }),
   ...batches.map((batch) => normalization([28, 28, 20, batch])),
-  ...extents.map((extent) => normalization([extent, extent, 32, 16])),
+  ...extents.map((extent) => normalization([extent, extent, 32, pictures(extent)])),
   ...roofline(),
 ]
