@@ -7,12 +7,10 @@ import { times } from '../../src/operations/arithmetic.js'
 import { convolutionFilterGradientOperation, dltranspconvOperation } from '../../src/operations/convolution.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
-import {
-  instancenorm,
-  instancenormGradientOperation,
-  instancenormOperation,
-} from '../../src/operations/instancenorm.js'
+import { instancenorm, instancenormOperation } from '../../src/operations/instancenorm.js'
+import { channelLayout } from '../../src/operations/layout.js'
 import { mtimes } from '../../src/operations/mtimes.js'
+import { normalizationGradientOperation } from '../../src/operations/normalization-operation.js'
 import { sum } from '../../src/operations/sum.js'
 import type { Peer, Prepared } from '../peer.js'
 import { channelsOf, EPSILON, inputsOf, outputExtent, type Task, transposed } from '../task.js'
@@ -85,8 +83,10 @@ function prepareInstancenorm(task: Task & { kind: 'instancenorm' }): Prepared {
     return repeated({ X, scale, offset, dY }, () => dlfeval(loss, X, offset, scale), valuesOf)
   }
   const { Y, statistics } = instancenormOperation.runAll({ X, offset, scale }, { epsilon: EPSILON })
+  const layout = channelLayout({ size: X.size, dims: X.dims, type: X.underlyingType }, 'instancenorm')
+  const plan = { ...layout, groupChannels: 1, positions: 1, epsilon: EPSILON }
   const compute = () => {
-    const { dX, dOffset, dScale } = instancenormGradientOperation.runAll({ dY, X, scale, statistics })
+    const { dX, dOffset, dScale } = normalizationGradientOperation.runAll({ dY, X, scale, statistics }, { plan })
     return { dx: dX, doffset: dOffset, dscale: dScale }
   }
   return repeated({ X, scale, offset, dY, Y, statistics }, compute, valuesOf)

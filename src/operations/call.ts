@@ -29,15 +29,44 @@ function classBeside(operands: readonly unknown[]): UnderlyingType {
   return 'single'
 }
 
+/** What users give an operation. */
+type Operands<I extends string, Q extends I> = { readonly [K in Exclude<I, Q>]: Operand } & {
+  readonly [K in Q]?: Operand | undefined
+}
+
 /**
  * Calls an operation as users do: numbers become scalars, `dataFormat` labels an unformatted first input and brings the
  * result back to that order without labels.
  */
 export function call<I extends string, Q extends I, U extends string, O extends object>(
   operation: Operation<I, Q, U, O>,
-  operands: { readonly [K in Exclude<I, Q>]: Operand } & { readonly [K in Q]?: Operand | undefined },
+  operands: Operands<I, Q>,
   options: Partial<O> & DataFormatOption = {},
 ): DlArray {
+  return called(operation, operands, options, (inputs, rest, restore) => restore(operation.run(inputs, rest)))
+}
+
+/** As {@link call}, with the outputs named besides the first, which are left as they are. */
+export function callFor<I extends string, Q extends I, U extends string, O extends object, const N extends U>(
+  operation: Operation<I, Q, U, O>,
+  operands: Operands<I, Q>,
+  options: Partial<O> & DataFormatOption,
+  names: readonly N[],
+): { readonly [K in N]: DlArray } {
+  return called(operation, operands, options, (inputs, rest, restore) => {
+    const outputs = operation.runAll(inputs, rest)
+    return Object.fromEntries(
+      names.map((name) => [name, name === operation.outputNames[0] ? restore(outputs[name]) : outputs[name]]),
+    ) as { [K in N]: DlArray }
+  })
+}
+
+function called<I extends string, Q extends I, U extends string, O extends object, R>(
+  operation: Operation<I, Q, U, O>,
+  operands: object,
+  options: Partial<O> & DataFormatOption,
+  run: (inputs: never, options: Partial<O>, restore: (result: DlArray) => DlArray) => R,
+): R {
   if (typeof options !== 'object' || options === null)
     throw new OptionError({
       call: operation.name,
@@ -64,7 +93,7 @@ export function call<I extends string, Q extends I, U extends string, O extends 
         })
     }
     const { dataFormat, ...rest } = options
-    if (dataFormat === undefined) return operation.run(inputs as never, rest as unknown as Partial<O>)
+    if (dataFormat === undefined) return run(inputs as never, rest as unknown as Partial<O>, (result) => result)
     const firstName = operation.inputNames[0]!
     const first = inputs[firstName]!
     if (first.dims !== '')
@@ -75,8 +104,9 @@ export function call<I extends string, Q extends I, U extends string, O extends 
         remedy: 'Leave dataFormat out, or strip the labels with stripdims.',
       })
     inputs[firstName] = label(first, dataFormat, operation.name)
-    const result = operation.run(inputs as never, rest as unknown as Partial<O>)
-    return stripdims(result, orderLike(result.dims, dataFormat))
+    return run(inputs as never, rest as unknown as Partial<O>, (result) =>
+      stripdims(result, orderLike(result.dims, dataFormat)),
+    )
   })
 }
 

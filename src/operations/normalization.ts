@@ -127,6 +127,24 @@ export function launchNormalization(
   })
 }
 
+/** y = scale * (x - mean) / sqrt(variance + epsilon) + offset with statistics that are given. Addresses in the heap. */
+export function launchNormalizationApply(
+  wasm: WasmBackend,
+  addresses: {
+    readonly x: number
+    readonly y: number
+    readonly scale: number
+    readonly offset: number
+    readonly statistics: number
+  },
+  layout: Grouping,
+): void {
+  const grouping = withoutGaps(layout)
+  const { planes, planeParts, partGrain } = sizesOf(grouping)
+  const block = { ...blockOf(grouping), ...addresses }
+  wasm.launch('normalizeApply', block, { items: planes * planeParts, grain: partGrain })
+}
+
 /** dx, dscale and doffset from x, dy and the statistics. Addresses in the heap. */
 export function launchNormalizationGradient(
   wasm: WasmBackend,
