@@ -3,12 +3,12 @@
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { compiledFile, compiledLibrary } from './compilation.js'
+import { build } from 'esbuild'
+import { compiledFile, published } from './compilation.js'
 import type { ContenderName } from './contender-process.js'
 import { median } from './measure.js'
 import { onnxModel } from './peers/onnx-model.js'
@@ -43,7 +43,7 @@ const start: Footprint = {
       for (let round = 0; round <= (quick ? 3 : 11); round++)
         for (const name of names) {
           if (failures[name]) continue
-          const milliseconds = await firstPrediction(name, name === 'dlnet' ? compiledLibrary : model)
+          const milliseconds = await firstPrediction(name, name === 'dlnet' ? published.node : model)
           if (milliseconds === undefined) failures[name] = 'failed'
           else if (round > 0) times.get(name)!.push(milliseconds)
         }
@@ -75,10 +75,6 @@ async function firstPrediction(name: ContenderName, file: string): Promise<numbe
   return status === 0 && line ? (JSON.parse(line) as { milliseconds: number }).milliseconds : undefined
 }
 
-interface Esbuild {
-  build(options: object): Promise<{ readonly outputFiles: readonly { readonly contents: Uint8Array }[] }>
-}
-
 const PREDICTION = [
   'dlarray',
   'dlnetwork',
@@ -92,7 +88,7 @@ const PREDICTION = [
 ]
 
 /** Bytes of what `names` of dlnet need in a browser, kernels included, minified and compressed. */
-export async function bundledBytes(names: readonly string[] | 'all', entry = compiledLibrary): Promise<number> {
+export async function bundledBytes(names: readonly string[] | 'all', entry = published.modules): Promise<number> {
   const wanted = names === 'all' ? '*' : `{ ${names.join(', ')} }`
   return compressed(await bundled(`export ${wanted} from ${JSON.stringify(entry)}`))
 }
@@ -100,9 +96,6 @@ export async function bundledBytes(names: readonly string[] | 'all', entry = com
 const compressed = (bytes: Uint8Array) => gzipSync(bytes, { level: 9 }).length
 
 async function bundled(contents: string): Promise<Uint8Array> {
-  const here = createRequire(import.meta.url)
-  // The bundler that comes with the loader of TypeScript.
-  const { build } = createRequire(here.resolve('tsx'))('esbuild') as Esbuild
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: folder },
     bundle: true,

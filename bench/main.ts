@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Clock } from './clock.js'
-import { compile, compiledFile } from './compilation.js'
+import { buildPackage, compile, compiledFile } from './compilation.js'
 import { Contender, type ContenderName, contenderNames } from './contender-process.js'
 import { type Footprint, footprints } from './footprint.js'
 import { measureRow, type Results } from './measure.js'
@@ -176,6 +176,7 @@ if (asCalled) console.log(`\nOutputs are reused above. As a user calls it, where
 for (const reason of reasons(lines)) console.log(`- ${reason}`)
 
 const measured = []
+if (chosenFootprints.length > 0 && options.with.includes('dlnet')) buildPackage(say)
 for (const { name, size, goal, measure } of chosenFootprints)
   measured.push({ name, size, goal, cells: await measure(options.with, options.quick) })
 if (measured.length > 0) console.log(`\n${tableOfFootprints(measured)}`)

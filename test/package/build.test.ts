@@ -1,28 +1,156 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, it } from 'vitest'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-// What `npm run build` left in dist is what users install: it must load under its own name and compute. `npm test` builds.
+// What `npm pack` packs of dist is what users install: it must load under its own name in Node, in programs that are bundled
+// for a browser and in the compiler, and compute. `npm test` builds.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+/** A project that has installed the package. */
+let project: string
+let packed: readonly string[]
 
-const program = `
-  import { dlnetwork, imageInputLayer, convolution2dLayer, instanceNormalizationLayer, dlarray, backendInfo } from 'dlnet'
-  const net = dlnetwork([imageInputLayer([8, 8, 1]), convolution2dLayer(3, 4), instanceNormalizationLayer()], { seed: 1 })
-  const Y = net.predict(dlarray(Float32Array.from({ length: 128 }, (_, i) => Math.sin(i)), [8, 8, 1, 2], 'SSCB'))
-  console.log(JSON.stringify({ dims: Y.dims, size: Y.size, name: backendInfo().name, finite: Y.values().every(Number.isFinite) }))
-`
+beforeAll(() => {
+  expect(existsSync(`${root}/dist/node.js`), 'dist is built: run npm run build').toBe(true)
+  project = mkdtempSync(join(tmpdir(), 'dlnet-package-'))
+  const modules = join(project, 'node_modules')
+  mkdirSync(modules)
+  writeFileSync(join(project, 'package.json'), '{ "type": "module" }')
+  const npm = ['pack', '--json', '--ignore-scripts', '--pack-destination', project]
+  const [tarball] = JSON.parse(execFileSync('npm', npm, { cwd: root, encoding: 'utf8' }))
+  packed = tarball.files.map((file: { path: string }) => file.path)
+  execFileSync('tar', ['-xzf', join(project, tarball.filename), '-C', modules])
+  const { dependencies } = JSON.parse(readFileSync(join(modules, 'package', 'package.json'), 'utf8'))
+  execFileSync('mv', [join(modules, 'package'), join(modules, 'dlnet')])
+  for (const name of Object.keys(dependencies))
+    symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction')
+}, 60_000)
 
-it('the published build loads under its name and computes', () => {
-  expect(existsSync(`${root}/dist/index.js`), 'dist is built: run npm run build').toBe(true)
-  const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
-    cwd: root,
-    encoding: 'utf8',
+afterAll(() => rmSync(project, { recursive: true, force: true }))
+
+function run(program: string, ...flags: string[]): string {
+  const file = join(project, 'program.mjs')
+  writeFileSync(file, program)
+  return execFileSync(process.execPath, [...flags, file], { cwd: project, encoding: 'utf8' })
+}
+
+/** A program of a browser: what a bundler makes of it, the map of its sources included. */
+async function bundled(contents: string) {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents, resolveDir: project },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    external: ['node:*'],
+    write: false,
+    metafile: true,
   })
-  expect(JSON.parse(printed)).toEqual({ dims: 'SSCB', size: [6, 6, 4, 2], name: 'wasm', finite: true })
+  const [{ bytesInOutput = {} } = {}] = Object.values(metafile.outputs).map(({ inputs }) => ({
+    bytesInOutput: Object.fromEntries(Object.entries(inputs).map(([file, { bytesInOutput }]) => [file, bytesInOutput])),
+  }))
+  const files = Object.keys(bytesInOutput)
+    .filter((file) => bytesInOutput[file]! > 0)
+    .map((file) => file.replace(/^.*node_modules\/dlnet\//, ''))
+  return { text: outputFiles[0]!.text, files }
+}
+
+const predicting = `
+  const net = dlnetwork([imageInputLayer([8, 8, 1]), convolution2dLayer(3, 4), instanceNormalizationLayer()], { seed: 1 })
+  const X = dlarray(Float32Array.from({ length: 2048 }, (_, i) => Math.sin(i)), [8, 8, 1, 32], 'SSCB')
+  const Y = net.predict(X)
+`
+const names =
+  'dlnetwork, imageInputLayer, convolution2dLayer, instanceNormalizationLayer, dlarray, backendInfo, setThreads'
+
+it('contains the code, its types, and nothing that only tests or builds need', () => {
+  expect(packed).toEqual(
+    expect.arrayContaining(['dist/node.js', 'dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md']),
+  )
+  expect(
+    packed.filter((file) => !/^(dist\/[\w/.-]+\.(js|d\.ts|js\.map)|[A-Z]+(\.md)?|package\.json)$/.test(file)),
+  ).toEqual([])
+  const code = packed.filter((file) => file.endsWith('.js')).map((file) => readFileSync(join(root, file), 'utf8'))
+  expect(code.filter((text) => /\bsamples:/.test(text))).toEqual([])
+})
+
+describe('Node', () => {
+  it('loads one file, which computes on several threads', () => {
+    const printed = run(`
+      import { ${names} } from 'dlnet'
+      ${predicting}
+      const one = Y.values()
+      setThreads(2)
+      while (backendInfo().threads < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+      const two = net.predict(X).values()
+      console.log(JSON.stringify({
+        entry: import.meta.resolve('dlnet').split('/').pop(), dims: Y.dims, size: Y.size, name: backendInfo().name,
+        finite: one.every(Number.isFinite), same: one.every((value, i) => value === two[i]),
+      }))
+    `)
+    expect(JSON.parse(printed)).toEqual({
+      entry: 'node.js',
+      dims: 'SSCB',
+      size: [6, 6, 4, 32],
+      name: 'wasm',
+      finite: true,
+      same: true,
+    })
+  })
+
+  it('has every name that the modules have', () => {
+    const printed = run(`
+      import * as one from 'dlnet'
+      import * as modules from './node_modules/dlnet/dist/index.js'
+      console.log(JSON.stringify([Object.keys(one), Object.keys(modules)]))
+    `)
+    const [one, modules] = JSON.parse(printed)
+    expect(one).toEqual(modules)
+    expect(one.length).toBeGreaterThan(100)
+  })
+
+  it('names functions and source files in the stack of an error', () => {
+    const failing = `
+      import { dlarray, relu, plus } from 'dlnet'
+      try { plus(dlarray([1, 2], 'CB'), dlarray([1, 2, 3], 'CB')) } catch (error) { console.log(error.stack) }
+    `
+    expect(run(failing)).toMatch(/^DimensionError: plus: expected[\s\S]* at expansion \(\S*dist\/node\.js:/)
+    expect(run(failing, '--enable-source-maps')).toMatch(/ at expansion \(\S*dist\/operations\/expansion\.js:/)
+  })
+})
+
+describe('a program that is bundled for a browser', () => {
+  it('computes, without Node and without shared memory', async () => {
+    const { text, files } = await bundled(`
+      import { ${names} } from 'dlnet'
+      ${predicting}
+      export const result = { size: Y.size, values: Array.from(Y.values()), threads: backendInfo().threads }
+    `)
+    expect(files).not.toContain('dist/node.js')
+    writeFileSync(join(project, 'bundle.mjs'), text)
+    const printed = run(`
+      const { log } = console
+      for (const name of ['process', 'Buffer', 'SharedArrayBuffer']) delete globalThis[name]
+      const { result } = await import('./bundle.mjs')
+      log(JSON.stringify(result))
+    `)
+    const inNode = run(
+      `import { ${names} } from 'dlnet'; ${predicting}; console.log(JSON.stringify(Array.from(Y.values())))`,
+    )
+    const { size, values, threads } = JSON.parse(printed)
+    expect({ size, threads }).toEqual({ size: [6, 6, 4, 32], threads: 1 })
+    expect(values).toEqual(JSON.parse(inNode))
+  })
+
+  it('contains the modules that it uses alone', async () => {
+    const { files } = await bundled(`export { dlarray, relu } from 'dlnet'`)
+    expect(files).toEqual(expect.arrayContaining(['dist/operations/relu.js', 'dist/backends/wasm/backend.js']))
+    expect(files.filter((file) => /^dist\/(training|network|layers|data|io)\//.test(file))).toEqual([])
+  })
 })
 
 const typedProgram = `
@@ -32,14 +160,13 @@ const typedProgram = `
   export const Y = work.run(() => net.predict(dlarray(new Float32Array(64), [8, 8, 1], 'SSC')))
 `
 
-it('the published types compile where libraries are checked, optional properties are exact and Symbol.dispose is unknown', () => {
-  expect(existsSync(`${root}/dist/index.d.ts`), 'dist is built: run npm run build').toBe(true)
-  const folder = mkdtempSync(join(tmpdir(), 'dlnet-types-'))
-  try {
-    mkdirSync(join(folder, 'node_modules'))
-    symlinkSync(root, join(folder, 'node_modules', 'dlnet'), 'junction')
-    writeFileSync(join(folder, 'main.ts'), typedProgram)
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+it.each([
+  ['nodenext', 'nodenext'],
+  ['bundler', 'esnext'],
+])(
+  'has types (resolution %s) that compile where libraries are checked, optional properties are exact and Symbol.dispose is unknown',
+  (moduleResolution, module) => {
+    writeFileSync(join(project, 'main.ts'), typedProgram)
     const compilerOptions = {
       noEmit: true,
       strict: true,
@@ -47,14 +174,14 @@ it('the published types compile where libraries are checked, optional properties
       skipLibCheck: false,
       lib: ['es2022', 'dom'],
       target: 'es2022',
-      module: 'nodenext',
+      module,
+      moduleResolution,
       types: [],
     }
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['main.ts'] }))
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['main.ts'] }))
     const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-    const { stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' })
+    const { stdout } = spawnSync(process.execPath, [compiler, '-p', project], { encoding: 'utf8' })
     expect(stdout).toBe('')
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}, 60_000)
+  },
+  60_000,
+)
