@@ -1,7 +1,8 @@
 // A convolution and what follows it (block.ts), observation by observation: what the convolution makes is still in the cache
 // when it is normalized, and, where nobody reads it later, never leaves the working memory of a thread. Backward likewise
 // the gradient with respect to it.
-import { Block, planeBackward, planeForward, windows } from './block';
+import { Block, observationBackward, observationForward, observationMeasure } from './block';
+import { resultBytes } from './block-plane';
 import { ConvolveDirectBlock, convolveDirectTo } from './convolution-direct';
 import { directOffsets, directProducts, FilterGradientDirectBlock } from './convolution-gradient-direct';
 import { SCRATCH_BYTES, scratch } from './scratch';
@@ -16,6 +17,8 @@ class BlockConvolution {
   items: i32;
   /** 1: what lies between the two is written to x forward, to dx backward. */
   kept: i32;
+  /** Forward. 1: planes are only measured, as blockMeasure does; what follows needs the statistics of all. */
+  measured: i32;
 }
 
 /** What an observation's planes take behind the rest of a thread's working memory. */
@@ -31,16 +34,12 @@ function behind(bytes: usize): usize {
 export function blockConvolveForward(b: BlockConvolution, begin: i32, end: i32): void {
   const convolution = changetype<ConvolveDirectBlock>(b.convolution);
   const tail = changetype<Block>(b.tail);
-  const plane = <usize>tail.inner << 2;
-  const bytes = plane * <usize>tail.channels;
-  const result = tail.pooling ? windows(tail) : plane;
+  const bytes = (<usize>tail.inner * <usize>tail.channels) << 2;
   for (let n = begin; n < end; ++n) {
     const z = b.kept ? tail.x + <usize>n * bytes : behind(bytes);
     convolveDirectTo(convolution, n * b.items, (n + 1) * b.items, z - <usize>n * bytes);
-    for (let c = 0; c < tail.channels; ++c) {
-      const at = n * tail.channels + c;
-      planeForward(tail, at, z + <usize>c * plane, tail.y + <usize>at * result);
-    }
+    if (b.measured) observationMeasure(tail, n, z);
+    else observationForward(tail, n, z);
   }
 }
 
@@ -54,8 +53,8 @@ export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32)
   const tail = changetype<Block>(b.tail);
   const plane = <usize>tail.inner << 2;
   const bytes = plane * <usize>tail.channels;
-  const result = tail.pooling ? windows(tail) : plane;
-  // in front of it is what planeBackward uses
+  const result = resultBytes(tail);
+  // in front of it is what the tail uses
   const offsets = scratch + ((plane + 2 * max(plane, result) + 63) & ~63);
   const band = directOffsets(convolution, offsets);
   const groups = convolution.groups;
@@ -67,16 +66,12 @@ export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32)
     const until = (((split + 1) as i64) * (convolution.observations as i64) / (convolution.splits as i64)) as i32;
     for (let n = from; n < until; ++n) {
       const dz = b.kept ? tail.dx + <usize>n * bytes : behind(bytes);
-      const z = tail.x + <usize>n * bytes;
-      for (let c = 0; c < tail.channels; ++c) {
-        const at = n * tail.channels + c;
-        const place = <usize>c * plane;
-        planeBackward(tail, at, z + place, tail.dy + <usize>at * result, dz + place);
-      }
+      const dy = tail.dy + <usize>n * <usize>tail.channels * result;
+      observationBackward(tail, n, tail.x + <usize>n * bytes, dy, dz);
       for (let group = 0; group < groups; ++group) {
         const image = convolution.x + ((n * groups + group) * convolution.channels as usize) * planeX;
-        const dy = dz + <usize>(group * convolution.filters) * plane;
-        directProducts(convolution, image, dy, convolution.partials + <usize>(split * groups + group) * sums, offsets, band, n == from);
+        const dzGroup = dz + <usize>(group * convolution.filters) * plane;
+        directProducts(convolution, image, dzGroup, convolution.partials + <usize>(split * groups + group) * sums, offsets, band, n == from);
       }
     }
   }

@@ -1,19 +1,36 @@
-// What follows a convolution as one pass over each plane while it is in the cache: instance normalization, ReLU or leaky
-// ReLU, maximum or average pooling, each of which may be missing; and the way back.
+// What follows a convolution as one pass over each plane while it is in the cache: normalization, ReLU or leaky ReLU, maximum
+// or average pooling, each of which may be missing; and the way back.
 //
 // x is float32 [inner, channels, observations] with inner = height * width * depth of the pooling, y likewise with what the
-// windows leave. Statistics, precision and order of sums are those of normalization.ts, windows those of pooling.ts: the
-// result has the same bits as the steps one after the other.
+// windows leave. Precision and order of sums are those of normalization.ts, windows those of pooling.ts: with statistics of
+// an observation's own, the result has the same bits as the steps one after the other.
+//
+// Normalized are groups of `groupChannels` neighbouring channels of an observation, each group as it is measured: instance,
+// group and layer normalization. Or each channel across all observations: batch normalization, whose statistics are given, or
+// measured by a kernel before (plane by plane; what the planes of a channel say is joined in the order of observations).
 //
 // Backward reads x, dy and the statistics. Which element of a window won is found again from x instead of being kept, and the
 // sums over a plane are taken where the gradient is not zero.
-//
-// Work item: one plane (channels first, then observations).
-import { addGradientSums, applyGradientRun, resetGradientSums, sumOfFirst, sumOfSecond } from './gradient-sums';
-import { total } from './lanes';
-import { PART } from './normalization-layout';
-import { applyRun } from './moments';
-import { measureGroup, planeFactor, planeHigh, planeRest, prepareForward } from './normalization';
+import {
+  firstSum,
+  finishPlane,
+  gradientAt,
+  gradientPlane,
+  resultBytes,
+  secondSum,
+  sumGradientPlane,
+  sumPlane,
+} from './block-plane';
+import { applyGradientRun } from './gradient-sums';
+import {
+  joinedMean,
+  joinedSquares,
+  joinMeasured,
+  measureGroup,
+  measureRun,
+  prepareForward,
+  writeStatistics,
+} from './normalization';
 import {
   averageGroup,
   gradientFactor,
@@ -21,15 +38,15 @@ import {
   gradientRest,
   gradientSlope,
   prepareBackward,
+  setGroupMeans,
   writePlaneSums,
 } from './normalization-gradient';
-import { averageColumns, averageScatter, isTwoByTwo, maximumColumns, maximumScatter } from './pooling';
-import { scratch } from './scratch';
+import { groupsPerObservation, scaleOf } from './normalization-layout';
 
-const RECTIFIED: i32 = 1;
-const LEAKY: i32 = 2;
-const MAXIMUM: i32 = 1;
-const AVERAGE: i32 = 2;
+/** Each group of an observation by its own statistics. */
+const WITHIN: i32 = 1;
+/** Each channel across all observations, by statistics that are known. */
+const ACROSS: i32 = 2;
 
 @unmanaged
 export class Block {
@@ -42,17 +59,32 @@ export class Block {
   /** One number per channel each; 0 stands for ones and zeros. */
   scale: usize;
   offset: usize;
-  /** [3, planes] as in normalization.ts: written forward, read backward. */
+  /** [3, groups], or [3, channels] across observations, as in normalization.ts: written forward, read backward. */
   statistics: usize;
   /** Backward: [2, planes]: with normalization the sums of the gradient and of it times xhat, else the sum and 0. */
   planeSums: usize;
+  /** Across observations. Forward: float64 [2, planes], mean and sum of squared deviations of each. */
+  partials: usize;
+  /** blockJoin: mean and variance of each channel; and what they were before, 0 where nothing was. */
+  mu: usize;
+  sigmaSq: usize;
+  datasetMu: usize;
+  datasetSigmaSq: usize;
+  /** Across observations, backward: the sums of planeSums over observations; 0 where the statistics are constants. */
+  dscale: usize;
+  doffset: usize;
+  /** Backward: unless 0, [2, planes] as planeSums, of the gradient with respect to x: what is added to all x of a plane. */
+  biasSums: usize;
   inner: i32;
   channels: i32;
   observations: i32;
   outer: i32; // 1
-  groupChannels: i32; // 1
+  groupChannels: i32; // 1 without normalization and across observations
   epsilon: f32;
-  normalized: i32; // 0: no normalization
+  /** blockJoin: the new value's part of mean and variance; the old one has the rest. */
+  meanDecay: f32;
+  varianceDecay: f32;
+  normalized: i32; // 0 no normalization, 1 within observations, 2 across them
   activation: i32; // 0 none, 1 ReLU, 2 leaky ReLU
   leak: f32; // factor of negative elements, 0 or more
   pooling: i32; // 0 none, 1 maximum, 2 average
@@ -74,364 +106,193 @@ export class Block {
   excludePadding: i32;
 }
 
-@inline
-function activated(v: v128, activation: i32, leak: v128): v128 {
-  if (activation == RECTIFIED) return f32x4.pmax(v, f32x4.splat(0));
-  return v128.bitselect(f32x4.mul(v, leak), v, f32x4.lt(v, f32x4.splat(0)));
-}
 
-@inline
-function activatedOne(v: f32, activation: i32, leak: f32): f32 {
-  if (activation == 0 || !(v < 0)) return v;
-  return activation == RECTIFIED ? 0 : v * leak;
-}
-
-@inline
-function activate(y: usize, count: i32, activation: i32, leak: f32): void {
-  const factor = f32x4.splat(leak);
-  const end = y + ((<usize>count & ~3) << 2);
-  for (; y < end; y += 16) v128.store(y, activated(v128.load(y), activation, factor));
-  for (let left = count & 3; left > 0; --left) {
-    store<f32>(y, activatedOne(load<f32>(y), activation, leak));
-    y += 4;
+/** One group of planes of x, at `x`, forward; `to` is where its result goes. */
+function groupForward(b: Block, group: i32, x: usize, to: usize): void {
+  if (b.normalized == WITHIN) measureGroup(b, x, group);
+  const plane = <usize>b.inner << 2;
+  const result = resultBytes(b);
+  const first = group * b.groupChannels;
+  for (let c = 0; c < b.groupChannels; ++c) {
+    const channel = (first + c) % b.channels;
+    if (b.normalized) prepareForward(b, b.normalized == WITHIN ? group : channel, channel);
+    finishPlane(b, x + <usize>c * plane, to + <usize>c * result);
   }
 }
 
-/** y = max((x - high) factor + rest, 0). */
-function rectifyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest: f32): void {
-  const h = f32x4.splat(high);
-  const f = f32x4.splat(factor);
-  const r = f32x4.splat(rest);
-  const zero = f32x4.splat(0);
-  let left = count;
-  for (; left >= 8; left -= 8) {
-    const y0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
-    const y1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), f), r);
-    v128.store(y, f32x4.pmax(y0, zero));
-    v128.store(y, f32x4.pmax(y1, zero), 16);
-    x += 32;
-    y += 32;
+/** The planes of observation n, at `x`, forward. */
+export function observationForward(b: Block, n: i32, x: usize): void {
+  const plane = <usize>b.inner << 2;
+  const result = resultBytes(b);
+  const groups = groupsPerObservation(b);
+  const to = b.y + <usize>n * <usize>b.channels * result;
+  for (let g = 0; g < groups; ++g) {
+    const first = <usize>g * <usize>b.groupChannels;
+    groupForward(b, n * groups + g, x + first * plane, to + first * result);
   }
-  for (; left > 0; --left) {
-    const v = (load<f32>(x) - high) * factor + rest;
-    store<f32>(y, v < 0 ? 0 : v);
-    x += 4;
-    y += 4;
-  }
-}
-
-/** Normalization, where there is one, and activation of `count` elements; y may be x. */
-function transform(b: Block, x: usize, y: usize, count: i32): void {
-  if (b.normalized) {
-    if (b.activation == RECTIFIED) {
-      rectifyRun(x, y, count, planeHigh, planeFactor, planeRest);
-      return;
-    }
-    applyRun(x, y, count, planeHigh, planeFactor, planeRest);
-  } else if (y != x) memory.copy(y, x, <usize>count << 2);
-  if (b.activation) activate(y, count, b.activation, b.leak);
 }
 
 /**
- * Normalized, activated and pooled by 2 by 2 windows with stride 2. What comes before the pooling only ever rises, or with a
- * negative scale only ever falls, also as rounded numbers: the element that wins in x wins, and it alone is computed.
+ * Forward. Work item: one group of channels of one observation. Reads x; writes y and, within observations, statistics. With
+ * pooling a plane fits a thread's working memory.
  */
-function maximumTwoByTwoForward(b: Block, plane: usize, to: usize): void {
-  const h = f32x4.splat(planeHigh);
-  const f = f32x4.splat(planeFactor);
-  const r = f32x4.splat(planeRest);
-  const leak = f32x4.splat(b.leak);
-  const zero = f32x4.splat(0);
-  const rising = planeFactor >= 0;
-  const line = <usize>b.height << 2;
-  let y = to;
-  for (let d = 0; d < b.outDepth; ++d) {
-    for (let w = 0; w < b.outWidth; ++w) {
-      let left = plane + <usize>(2 * w + b.width * d) * line;
-      let right = left + line;
-      let i = 0;
-      for (; i + 4 <= b.outHeight; i += 4) {
-        const a0 = v128.load(left);
-        const a1 = v128.load(left, 16);
-        const b0 = v128.load(right);
-        const b1 = v128.load(right, 16);
-        let best: v128;
-        if (rising) {
-          const m0 = f32x4.pmax(a0, b0);
-          const m1 = f32x4.pmax(a1, b1);
-          best = f32x4.pmax(v128.shuffle<f32>(m0, m1, 0, 2, 4, 6), v128.shuffle<f32>(m0, m1, 1, 3, 5, 7));
-        } else {
-          const m0 = f32x4.pmin(a0, b0);
-          const m1 = f32x4.pmin(a1, b1);
-          best = f32x4.pmin(v128.shuffle<f32>(m0, m1, 0, 2, 4, 6), v128.shuffle<f32>(m0, m1, 1, 3, 5, 7));
-        }
-        best = f32x4.add(f32x4.mul(f32x4.sub(best, h), f), r);
-        if (b.activation == RECTIFIED) best = f32x4.pmax(best, zero);
-        else if (b.activation == LEAKY) best = activated(best, LEAKY, leak);
-        v128.store(y, best);
-        left += 32;
-        right += 32;
-        y += 16;
-      }
-      for (; i < b.outHeight; ++i) {
-        const p = load<f32>(left);
-        const q = load<f32>(left, 4);
-        const s = load<f32>(right);
-        const t = load<f32>(right, 4);
-        const best = rising ? max<f32>(max<f32>(p, q), max<f32>(s, t)) : min<f32>(min<f32>(p, q), min<f32>(s, t));
-        store<f32>(y, activatedOne((best - planeHigh) * planeFactor + planeRest, b.activation, b.leak));
-        left += 8;
-        right += 8;
-        y += 4;
-      }
-    }
-  }
-}
-
-/** One plane of x, at `x`, forward; `to` is where its result goes. */
-export function planeForward(b: Block, plane: i32, x: usize, to: usize): void {
-  if (b.normalized) {
-    measureGroup(b, x, plane);
-    prepareForward(b, plane, plane % b.channels);
-  }
-  if (b.pooling == 0) {
-    transform(b, x, to, b.inner);
-    return;
-  }
-  const columns = b.outWidth * b.outDepth;
-  if (b.pooling == MAXIMUM) {
-    if (b.normalized && isTwoByTwo(b)) {
-      maximumTwoByTwoForward(b, x, to);
-      return;
-    }
-    if (!b.normalized) {
-      // an activation only ever rises: it can wait until there is less to do
-      maximumColumns(b, x, to, 0, 0, columns);
-      if (b.activation) activate(to, columns * b.outHeight, b.activation, b.leak);
-      return;
-    }
-  }
-  transform(b, x, scratch, b.inner);
-  if (b.pooling == MAXIMUM) maximumColumns(b, scratch, to, 0, 0, columns);
-  else averageColumns(b, scratch, to, 0, columns);
-}
-
-@inline
-export function windows(b: Block): usize {
-  return (<usize>b.outHeight * <usize>b.outWidth * <usize>b.outDepth) << 2;
-}
-
-/** Forward. Reads x; writes y and, with normalization, statistics. With pooling a plane fits a thread's working memory. */
 export function blockForward(b: Block, begin: i32, end: i32): void {
-  const result = b.pooling ? windows(b) : <usize>b.inner << 2;
-  for (let plane = begin; plane < end; ++plane)
-    planeForward(b, plane, b.x + ((<usize>plane * <usize>b.inner) << 2), b.y + <usize>plane * result);
+  const bytes = (<usize>b.inner * <usize>b.groupChannels) << 2;
+  const result = resultBytes(b) * <usize>b.groupChannels;
+  for (let group = begin; group < end; ++group)
+    groupForward(b, group, b.x + <usize>group * bytes, b.y + <usize>group * result);
 }
 
-/** g times the derivative of the activation where its input was (x - high) factor + rest, or x without normalization. */
-function maskRun(b: Block, x: usize, g: usize, to: usize, count: i32): void {
-  const h = f32x4.splat(b.normalized ? planeHigh : 0);
-  const f = f32x4.splat(b.normalized ? planeFactor : 1);
-  const r = f32x4.splat(b.normalized ? planeRest : 0);
-  const zero = f32x4.splat(0);
-  const leak = f32x4.splat(b.leak);
-  const whole = count & ~3;
-  if (b.activation == RECTIFIED) {
-    for (let i = 0; i < whole; i += 4) {
-      const v = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
-      v128.store(to, v128.and(v128.load(g), f32x4.gt(v, zero)));
-      x += 16;
-      g += 16;
-      to += 16;
+@inline
+function measurePlane(b: Block, plane: i32, x: usize): void {
+  measureRun(x, b.inner);
+  const at = b.partials + (<usize>plane << 4);
+  store<f64>(at, joinedMean);
+  store<f64>(at, joinedSquares, 8);
+}
+
+/** Measures the planes of observation n, at `x`. */
+export function observationMeasure(b: Block, n: i32, x: usize): void {
+  const plane = <usize>b.inner << 2;
+  for (let c = 0; c < b.channels; ++c) measurePlane(b, n * b.channels + c, x + <usize>c * plane);
+}
+
+/** Across observations, first step. Work item: one plane. Reads x; writes its partials. */
+export function blockMeasure(b: Block, begin: i32, end: i32): void {
+  const bytes = <usize>b.inner << 2;
+  for (let plane = begin; plane < end; ++plane) measurePlane(b, plane, b.x + <usize>plane * bytes);
+}
+
+/** A new value joined to the old one, where there is one. */
+@inline
+function joinedTo(dataset: usize, at: usize, value: f64, decay: f32): f32 {
+  if (!dataset) return <f32>value;
+  const old = <f64>load<f32>(dataset + at);
+  return <f32>(old + <f64>decay * (value - old));
+}
+
+/** Across observations, second step. Work item: one channel. Joins partials into statistics, mu and sigmaSq. */
+export function blockJoin(b: Block, begin: i32, end: i32): void {
+  const next = <usize>b.channels << 4;
+  const count = <f64>b.inner;
+  for (let c = begin; c < end; ++c) {
+    let at = b.partials + (<usize>c << 4);
+    for (let n = 0; n < b.observations; ++n) {
+      joinMeasured(n == 0, count, load<f64>(at), load<f64>(at, 8));
+      at += next;
     }
-  } else {
-    for (let i = 0; i < whole; i += 4) {
-      const v = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
-      const d = v128.load(g);
-      v128.store(to, v128.bitselect(f32x4.mul(d, leak), d, f32x4.lt(v, zero)));
-      x += 16;
-      g += 16;
-      to += 16;
-    }
-  }
-  for (let i = whole; i < count; ++i) {
-    const v = b.normalized ? (load<f32>(x) - planeHigh) * planeFactor + planeRest : load<f32>(x);
-    const d = load<f32>(g);
-    store<f32>(to, b.activation == RECTIFIED ? (v > 0 ? d : 0) : v < 0 ? d * b.leak : d);
-    x += 4;
-    g += 4;
-    to += 4;
+    writeStatistics(b, c);
+    const place = <usize>c << 2;
+    const variance = joinedSquares / (count * <f64>b.observations);
+    store<f32>(b.mu + place, joinedTo(b.datasetMu, place, joinedMean, b.meanDecay));
+    store<f32>(b.sigmaSq + place, joinedTo(b.datasetSigmaSq, place, variance, b.varianceDecay));
   }
 }
 
-// the sums of the gradient g of a plane and of g (x - high)
-let firstSum: f64 = 0;
-let secondSum: f64 = 0;
-
-/**
- * The gradient g with respect to the normalized plane, from that of its 2 by 2 windows, written to `to` in full, with its two
- * sums taken over the windows.
- */
-function maximumTwoByTwoBackward(b: Block, plane: usize, dy: usize, to: usize, high: f32): void {
-  const h = f32x4.splat(planeHigh);
-  const f = f32x4.splat(planeFactor);
-  const r = f32x4.splat(planeRest);
-  const mean = f32x4.splat(high);
-  // x times its sign: the largest wins; with a scale of 0 all are equal, and the first wins
-  const sign = f32x4.splat(planeFactor > 0 ? 1 : planeFactor < 0 ? -1 : 0);
-  const leak = f32x4.splat(b.leak);
-  const zero = f32x4.splat(0);
-  const line = <usize>b.height << 2;
-  const whole = b.outHeight & ~3;
-  if (b.outHeight * 2 < b.height || b.outWidth * 2 < b.width) memory.fill(to, 0, <usize>b.inner << 2);
-  let first: f64 = 0;
-  let second: f64 = 0;
-  for (let d = 0; d < b.outDepth; ++d) {
-    for (let w = 0; w < b.outWidth; ++w) {
-      const at = <usize>(2 * w + b.width * d) * line;
-      let left = plane + at;
-      let right = left + line;
-      let leftTo = to + at;
-      let rightTo = leftTo + line;
-      let a = zero;
-      let q = zero;
-      for (let i = 0; i < whole; i += 4) {
-        const a0 = v128.load(left);
-        const a1 = v128.load(left, 16);
-        const b0 = v128.load(right);
-        const b1 = v128.load(right, 16);
-        let x = v128.shuffle<f32>(a0, a1, 0, 2, 4, 6);
-        const x1 = v128.shuffle<f32>(a0, a1, 1, 3, 5, 7);
-        const x2 = v128.shuffle<f32>(b0, b1, 0, 2, 4, 6);
-        const x3 = v128.shuffle<f32>(b0, b1, 1, 3, 5, 7);
-        let best = f32x4.mul(x, sign);
-        const s1 = f32x4.mul(x1, sign);
-        const s2 = f32x4.mul(x2, sign);
-        const s3 = f32x4.mul(x3, sign);
-        const m1 = f32x4.gt(s1, best);
-        best = f32x4.pmax(best, s1);
-        const m2 = f32x4.gt(s2, best);
-        best = f32x4.pmax(best, s2);
-        const m3 = f32x4.gt(s3, best);
-        x = v128.bitselect(x1, x, m1);
-        x = v128.bitselect(x2, x, m2);
-        x = v128.bitselect(x3, x, m3);
-        let g = v128.load(dy);
-        if (b.activation) {
-          const v = f32x4.add(f32x4.mul(f32x4.sub(x, h), f), r);
-          g = b.activation == RECTIFIED
-            ? v128.and(g, f32x4.gt(v, zero))
-            : v128.bitselect(f32x4.mul(g, leak), g, f32x4.lt(v, zero));
-        }
-        a = f32x4.add(a, g);
-        q = f32x4.add(q, f32x4.mul(g, f32x4.sub(x, mean)));
-        const g3 = v128.and(g, m3);
-        g = v128.andnot(g, m3);
-        const g2 = v128.and(g, m2);
-        g = v128.andnot(g, m2);
-        const g1 = v128.and(g, m1);
-        g = v128.andnot(g, m1);
-        v128.store(leftTo, v128.shuffle<f32>(g, g1, 0, 4, 1, 5));
-        v128.store(leftTo, v128.shuffle<f32>(g, g1, 2, 6, 3, 7), 16);
-        v128.store(rightTo, v128.shuffle<f32>(g2, g3, 0, 4, 1, 5));
-        v128.store(rightTo, v128.shuffle<f32>(g2, g3, 2, 6, 3, 7), 16);
-        dy += 16;
-        left += 32;
-        right += 32;
-        leftTo += 32;
-        rightTo += 32;
-      }
-      first += total(a);
-      second += total(q);
-      const one: f32 = planeFactor > 0 ? 1 : planeFactor < 0 ? -1 : 0;
-      for (let i = whole; i < b.outHeight; ++i) {
-        let place: usize = 0;
-        let x = load<f32>(left);
-        if (load<f32>(left, 4) * one > x * one) {
-          place = 4;
-          x = load<f32>(left, 4);
-        }
-        if (load<f32>(right) * one > x * one) {
-          place = line;
-          x = load<f32>(right);
-        }
-        if (load<f32>(right, 4) * one > x * one) {
-          place = line + 4;
-          x = load<f32>(right, 4);
-        }
-        let g = load<f32>(dy);
-        const v = (x - planeHigh) * planeFactor + planeRest;
-        if (b.activation == RECTIFIED) g = v > 0 ? g : 0;
-        else if (b.activation == LEAKY && v < 0) g *= b.leak;
-        first += <f64>g;
-        second += <f64>g * <f64>(x - high);
-        store<f32>(leftTo, 0);
-        store<f32>(leftTo, 0, 4);
-        store<f32>(rightTo, 0);
-        store<f32>(rightTo, 0, 4);
-        store<f32>(leftTo + place, g);
-        dy += 4;
-        left += 8;
-        right += 8;
-        leftTo += 8;
-        rightTo += 8;
-      }
-    }
-  }
-  firstSum = first;
-  secondSum = second;
+/** The mean that sums are shifted by. */
+@inline
+function highOf(b: Block, group: i32): f32 {
+  return b.normalized ? load<f32>(b.statistics + <usize>group * 12) : 0;
 }
 
-/** One plane backward: the gradient with respect to x goes to `to`, its sums to planeSums. */
-export function planeBackward(b: Block, plane: i32, x: usize, dy: usize, to: usize): void {
-  const inner = b.inner;
-  const windowed = b.pooling != 0;
-  let high: f32 = 0;
+/** The sums of the gradient of a plane, found by gradientPlane or sumGradientPlane. */
+@inline
+function keepSums(b: Block, plane: i32, group: i32): void {
   if (b.normalized) {
-    prepareForward(b, plane, plane % b.channels);
-    high = load<f32>(b.statistics + <usize>plane * 12);
-  }
-  if (b.pooling == MAXIMUM && b.normalized && isTwoByTwo(b)) {
-    maximumTwoByTwoBackward(b, x, dy, to, high);
-  } else {
-    if (b.pooling == MAXIMUM) {
-      const places = scratch + (<usize>inner << 2);
-      if (b.normalized) transform(b, x, scratch, inner);
-      const columns = b.outWidth * b.outDepth;
-      maximumColumns(b, b.normalized ? scratch : x, places + windows(b), places, 0, columns);
-      maximumScatter(b, to, dy, places);
-    } else if (b.pooling == AVERAGE) averageScatter(b, to, dy);
-    const g = windowed ? to : dy;
-    if (b.activation) maskRun(b, x, g, to, inner);
-    else if (!windowed && to != dy && !b.normalized) memory.copy(to, dy, <usize>inner << 2);
-    const masked = b.activation || !b.normalized ? to : g;
-    firstSum = 0;
-    secondSum = 0;
-    for (let from = 0; from < inner; from += PART) {
-      resetGradientSums();
-      const at = <usize>from << 2;
-      addGradientSums(x + at, masked + at, min(PART, inner - from), high);
-      firstSum += sumOfFirst;
-      secondSum += sumOfSecond;
-    }
-  }
-  if (!b.normalized) {
-    store<f32>(b.planeSums + (<usize>plane << 3), <f32>firstSum);
-    store<f32>(b.planeSums + (<usize>plane << 3), 0, 4);
+    writePlaneSums(b, plane, group, firstSum, secondSum);
     return;
   }
-  writePlaneSums(b, plane, plane, firstSum, secondSum);
-  averageGroup(b, plane);
-  prepareBackward(b, plane, plane % b.channels);
-  const from = windowed || b.activation ? to : dy;
-  applyGradientRun(x, from, to, inner, gradientHigh, gradientFactor, gradientSlope, gradientRest);
+  store<f32>(b.planeSums + (<usize>plane << 3), <f32>firstSum);
+  store<f32>(b.planeSums + (<usize>plane << 3), 0, 4);
 }
 
-/** Backward. Reads x, dy, scale, offset, statistics; writes dx and planeSums. */
+/** dx of a plane from the gradient that gradientPlane has left. */
+@inline
+function applyPlane(b: Block, plane: i32, x: usize, dy: usize, to: usize): void {
+  const from = gradientAt(b, dy, to);
+  applyGradientRun(x, from, to, b.inner, gradientHigh, gradientFactor, gradientSlope, gradientRest);
+  if (b.biasSums) {
+    sumPlane(to, to, b.inner, 0);
+    const at = b.biasSums + (<usize>plane << 3);
+    store<f32>(at, <f32>firstSum);
+    store<f32>(at, 0, 4);
+  }
+}
+
+/** One plane across observations, backward: in one step where the statistics are constants, else the second of two. */
+function planeAcross(b: Block, plane: i32, x: usize, dy: usize, to: usize): void {
+  const channel = plane % b.channels;
+  prepareForward(b, channel, channel);
+  if (b.dscale) {
+    gradientPlane(b, x, dy, to, highOf(b, channel), false);
+    const at = <usize>channel << 2;
+    const share = <f64>scaleOf(b, channel) / (<f64>b.inner * <f64>b.observations);
+    setGroupMeans(share * <f64>load<f32>(b.doffset + at), share * <f64>load<f32>(b.dscale + at));
+  } else {
+    gradientPlane(b, x, dy, to, highOf(b, channel), true);
+    keepSums(b, plane, channel);
+    setGroupMeans(0, 0);
+  }
+  prepareBackward(b, channel, channel);
+  applyPlane(b, plane, x, dy, to);
+}
+
+/** One group of planes backward: the gradient with respect to x goes to `to`, the sums of each plane to planeSums. */
+function groupBackward(b: Block, group: i32, x: usize, dy: usize, to: usize): void {
+  if (b.normalized == ACROSS) {
+    planeAcross(b, group, x, dy, to);
+    return;
+  }
+  const plane = <usize>b.inner << 2;
+  const result = resultBytes(b);
+  const first = group * b.groupChannels;
+  const high = highOf(b, group);
+  for (let c = 0; c < b.groupChannels; ++c) {
+    const place = <usize>c * plane;
+    const from = dy + <usize>c * result;
+    if (b.normalized) prepareForward(b, group, (first + c) % b.channels);
+    gradientPlane(b, x + place, from, to + place, high, true);
+    keepSums(b, first + c, group);
+    if (!b.normalized && gradientAt(b, from, to) != to) memory.copy(to, from, plane);
+  }
+  if (!b.normalized) return;
+  averageGroup(b, group);
+  for (let c = 0; c < b.groupChannels; ++c) {
+    const place = <usize>c * plane;
+    prepareBackward(b, group, (first + c) % b.channels);
+    applyPlane(b, first + c, x + place, dy + <usize>c * result, to + place);
+  }
+}
+
+/** The planes of observation n backward: x, dy and dx of it lie at `x`, `dy` and `to`. */
+export function observationBackward(b: Block, n: i32, x: usize, dy: usize, to: usize): void {
+  const plane = <usize>b.inner << 2;
+  const result = resultBytes(b);
+  const groups = groupsPerObservation(b);
+  for (let g = 0; g < groups; ++g) {
+    const first = <usize>g * <usize>b.groupChannels;
+    groupBackward(b, n * groups + g, x + first * plane, dy + first * result, to + first * plane);
+  }
+}
+
+/** Backward. Work item: as forward. Reads x, dy, scale, offset, statistics; writes dx and planeSums. */
 export function blockBackward(b: Block, begin: i32, end: i32): void {
-  const result = b.pooling ? windows(b) : <usize>b.inner << 2;
+  const bytes = (<usize>b.inner * <usize>b.groupChannels) << 2;
+  const result = resultBytes(b) * <usize>b.groupChannels;
+  for (let group = begin; group < end; ++group) {
+    const at = <usize>group * bytes;
+    groupBackward(b, group, b.x + at, b.dy + <usize>group * result, b.dx + at);
+  }
+}
+
+/** Across observations, the step before: planeSums, from which come dscale and doffset. Work item: one plane. */
+export function blockGradientSums(b: Block, begin: i32, end: i32): void {
+  const bytes = <usize>b.inner << 2;
+  const result = resultBytes(b);
   for (let plane = begin; plane < end; ++plane) {
-    const at = (<usize>plane * <usize>b.inner) << 2;
-    planeBackward(b, plane, b.x + at, b.dy + <usize>plane * result, b.dx + at);
+    const channel = plane % b.channels;
+    prepareForward(b, channel, channel);
+    sumGradientPlane(b, b.x + <usize>plane * bytes, b.dy + <usize>plane * result, highOf(b, channel));
+    keepSums(b, plane, channel);
   }
 }

@@ -100,6 +100,12 @@ let meanGradient: f64 = 0;
 let meanProjection: f64 = 0;
 
 @inline
+export function setGroupMeans(gradient: f64, projection: f64): void {
+  meanGradient = gradient;
+  meanProjection = projection;
+}
+
+@inline
 export function averageGroup<B>(b: B, group: i32): void {
   const firstChannel = (group % groupsPerObservation(b)) * b.groupChannels;
   let at = b.planeSums + ((<usize>group * <usize>b.groupChannels) << 3);

@@ -136,8 +136,8 @@ function measurePart(group: usize, run: i32, apart: usize, from: i32, to: i32): 
 
 /** Joins (count, mean, squares) of what was measured before with those of a part that follows it. */
 let joinedCount: f64 = 0;
-let joinedMean: f64 = 0;
-let joinedSquares: f64 = 0;
+export let joinedMean: f64 = 0;
+export let joinedSquares: f64 = 0;
 
 @inline
 function join(count: f64, mean: f64, squares: f64): void {
@@ -148,8 +148,18 @@ function join(count: f64, mean: f64, squares: f64): void {
   joinedCount = all;
 }
 
+/** As join; `first` starts anew. */
 @inline
-function writeStatistics<B>(b: B, group: i32): void {
+export function joinMeasured(first: bool, count: f64, mean: f64, squares: f64): void {
+  if (first) {
+    joinedCount = count;
+    joinedMean = mean;
+    joinedSquares = squares;
+  } else join(count, mean, squares);
+}
+
+@inline
+export function writeStatistics<B>(b: B, group: i32): void {
   const high = <f32>joinedMean;
   const at = b.statistics + <usize>group * 12;
   store<f32>(at, high);
@@ -161,11 +171,16 @@ function writeStatistics<B>(b: B, group: i32): void {
 /** Joins the part measured last, of `count` elements, to those before it. */
 @inline
 function joinPart(from: i32, count: i32): void {
-  if (from == 0) {
-    joinedCount = <f64>count;
-    joinedMean = partMean;
-    joinedSquares = partSquares;
-  } else join(<f64>count, partMean, partSquares);
+  joinMeasured(from == 0, <f64>count, partMean, partSquares);
+}
+
+/** Mean and sum of squared deviations of `count` neighbouring elements, part by part. */
+export function measureRun(x: usize, count: i32): void {
+  for (let from = 0; from < count; from += PART) {
+    const to = min(from + PART, count);
+    measurePart(x, count, 0, from, to);
+    joinPart(from, to - from);
+  }
 }
 
 /** Statistics of one group, whose elements begin at `address`, part by part. */

@@ -2,12 +2,14 @@ import type { DlArray } from '../array/dlarray.js'
 import type { Elements } from '../array/storage.js'
 import { liveTrace, type TraceEntry, withoutRecording, withRecording } from '../autodiff/record.js'
 import { makeArray, scope } from '../memory/scope.js'
+import { batchnormGivenOperation, batchnormOperation } from './batchnorm.js'
 import { type BlockInputs, type BlockOptions, poolingOf, windowsOf } from './block-options.js'
 import { dlconvOperation } from './convolution.js'
-import { instancenormOperation } from './instancenorm.js'
+import { groupnormOperation } from './groupnorm.js'
 import { leakyreluOperation } from './leakyrelu.js'
 import { allocate } from './operation.js'
 import { avgpoolOperation, maxpoolOperation } from './pooling.js'
+import { relabelOperation } from './relabel.js'
 import { reluOperation } from './relu.js'
 
 // A block as the operations that it stands for, one after the other: what it means, and its derivatives of any order.
@@ -17,35 +19,55 @@ interface Composed {
   /** What the convolution made. */
   readonly Z: DlArray | undefined
   readonly statistics: DlArray | undefined
+  readonly batchMu: DlArray | undefined
+  readonly batchSigmaSq: DlArray | undefined
 }
 
 export function composedBlock(
-  { X, weights, bias, offset, scale }: BlockInputs<DlArray>,
+  { X, weights, bias, offset, scale, mu, sigmaSq }: BlockInputs<DlArray>,
   options: BlockOptions,
 ): Composed {
-  const { epsilon, activation, leak, pooling, paddingValue, keep } = options
+  const { numGroups, epsilon, meanDecay, varianceDecay, activation, leak, pooling, paddingValue, keep } = options
   const convolved = bias ? { X, weights: weights!, bias } : { X, weights: weights! }
   const Z = weights && dlconvOperation.run(convolved, windowsOf(options))
   let Y = Z ?? X
   let statistics: DlArray | undefined
-  if (offset && scale) ({ Y, statistics } = instancenormOperation.runAll({ X: Y, offset, scale }, { epsilon }))
+  let batchMu: DlArray | undefined
+  let batchSigmaSq: DlArray | undefined
+  if (offset && scale) {
+    const normalized = { X: Y, offset, scale }
+    if (numGroups === 'given')
+      Y = batchnormGivenOperation.run({ ...normalized, mu: mu!, sigmaSq: sigmaSq! }, { epsilon })
+    else if (numGroups === 'batch') {
+      const dataset = mu && sigmaSq && { datasetMu: mu, datasetSigmaSq: sigmaSq }
+      const all = batchnormOperation.runAll({ ...normalized, ...dataset }, { epsilon, meanDecay, varianceDecay })
+      ;({ Y, statistics, mu: batchMu, sigmaSq: batchSigmaSq } = all)
+    } else ({ Y, statistics } = groupnormOperation.runAll(normalized, { numGroups, epsilon }))
+  }
   if (activation === 'relu') Y = reluOperation.run({ X: Y })
   if (activation === 'leakyrelu') Y = leakyreluOperation.run({ X: Y }, { scale: leak })
   if (pooling === 'max') Y = maxpoolOperation.run({ X: Y }, { ...poolingOf(options), winners: keep })
   if (pooling === 'average') Y = avgpoolOperation.run({ X: Y }, { ...poolingOf(options), paddingValue })
-  return { Y, Z, statistics }
+  return { Y, Z, statistics, batchMu, batchSigmaSq }
 }
 
 /** By input of the block, the gradient with respect to it: for those that are traced. */
 export type BlockGradients = Partial<Record<keyof BlockInputs<unknown>, DlArray>>
 
+/** The gradients of what a block makes, where any flows. */
+interface ResultGradients {
+  readonly Y: DlArray
+  readonly batchMu?: DlArray | undefined
+  readonly batchSigmaSq?: DlArray | undefined
+}
+
 /**
- * The gradients of a block for inputs of which some are traced, where dY is the gradient of its result: the steps again, and
- * back through them. Each step has its predecessor as its first input.
+ * The gradients of a block for inputs of which some are traced, from those of its results: the steps again, and back through
+ * them. Each step has its predecessor as its first input.
  */
 export function composedGradients(
   inputs: BlockInputs<DlArray>,
-  dY: DlArray,
+  { Y: dY, batchMu, batchSigmaSq }: ResultGradients,
   options: BlockOptions,
   differentiate = <T>(back: () => T): T => back(),
 ): BlockGradients {
@@ -62,7 +84,8 @@ export function composedGradients(
     const { node }: TraceEntry = entry
     const flowing: DlArray = gradient
     const wanted = node.inputs.map((input) => input !== undefined)
-    const results = differentiate(() => node.differentiate([flowing], wanted))
+    const all = node.operation === 'batchnorm' ? [flowing, batchMu, batchSigmaSq] : [flowing]
+    const results = differentiate(() => node.differentiate(all, wanted))
     node.inputNames.forEach((name, i) => {
       if (i > 0) gradients[name as keyof BlockInputs<unknown>] = results[i]
     })
@@ -105,6 +128,28 @@ export function referenceBlock(
   withoutRecording(() => scope(() => write(composedBlock(arraysOf(inputs), options))))
 }
 
+/** The gradients of a block for all its inputs, outside of any trace. */
+export function separateGradients(
+  inputs: BlockInputs<DlArray>,
+  gradients: ResultGradients,
+  options: BlockOptions,
+): BlockGradients {
+  return withoutRecording(() =>
+    withRecording((tape) =>
+      scope(() => {
+        const arrays = Object.fromEntries(
+          Object.entries(inputs).map(([name, X]: [string, DlArray]) => {
+            const own = relabelOperation.run({ X }, { size: X.size, dims: X.dims })
+            own.trace = tape.input(own)
+            return [name, own]
+          }),
+        ) as unknown as BlockInputs<DlArray>
+        return composedGradients(arrays, gradients, options, withoutRecording)
+      }),
+    ),
+  )
+}
+
 /** The reference kernel of the gradient: back through the composed form. */
 export function referenceBlockGradient(
   inputs: BlockInputs<Described>,
@@ -112,13 +157,5 @@ export function referenceBlockGradient(
   options: BlockOptions,
   write: (results: BlockGradients) => void,
 ): void {
-  withoutRecording(() =>
-    withRecording((tape) =>
-      scope(() => {
-        const arrays = arraysOf(inputs)
-        for (const array of Object.values(arrays) as DlArray[]) array.trace = tape.input(array)
-        write(composedGradients(arrays, arrayOf(dY), options, withoutRecording))
-      }),
-    ),
-  )
+  scope(() => write(separateGradients(arraysOf(inputs), { Y: arrayOf(dY) }, options)))
 }

@@ -1,6 +1,7 @@
 import type { ArrayInfo } from '../array/dlarray.js'
 import { describe, numel } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
+import { batchnormGivenOperation, batchnormOperation } from './batchnorm.js'
 import { dlconvOperation } from './convolution.js'
 import {
   type ConvolutionGeometry,
@@ -10,21 +11,28 @@ import {
   type PerDimension,
   weightsLayout,
 } from './convolution-geometry.js'
-import { instancenormOperation } from './instancenorm.js'
+import { groupnormOperation, type NumGroups } from './groupnorm.js'
 import { channelLayout } from './layout.js'
 import { epsilonFor } from './normalization.js'
 import { resultType } from './operation.js'
 import { type PoolingGeometry, type PoolingOptions, poolingGeometry } from './pooling-geometry.js'
 
-// What a block is: convolution, instance normalization, activation, pooling, in this order, each of which may be missing.
+// What a block is: convolution, normalization, activation, pooling, in this order, each of which may be missing.
 
 export interface BlockOptions {
   /** Of the convolution, which is there when weights are given; as in `dlconv`. */
   readonly stride: PerDimension
   readonly dilationFactor: PerDimension
   readonly padding: Padding
-  /** Of the normalization, which is there when offset and scale are given. */
+  /**
+   * Of the normalization, which is there when offset and scale are given: how many groups of channels are normalized in each
+   * observation, as in `groupnorm`; `'batch'`: each channel across all observations, as in `batchnormWithStatistics`, where mu
+   * and sigmaSq are those of the data set; `'given'`: each channel by mu and sigmaSq, as in `batchnorm`.
+   */
+  readonly numGroups: NumGroups | 'batch' | 'given'
   readonly epsilon: number
+  readonly meanDecay: number
+  readonly varianceDecay: number
   readonly activation: 'none' | 'relu' | 'leakyrelu'
   /** Factor of negative elements for `'leakyrelu'`, 0 or more. */
   readonly leak: number
@@ -51,7 +59,10 @@ export const defaultBlock: BlockOptions = {
   stride: 1,
   dilationFactor: 1,
   padding: 0,
+  numGroups: 'channel-wise',
   epsilon: 1e-5,
+  meanDecay: 0.1,
+  varianceDecay: 0.1,
   activation: 'none',
   leak: 0.01,
   pooling: 'none',
@@ -69,12 +80,23 @@ export interface BlockInputs<T> {
   readonly bias?: T
   readonly offset?: T
   readonly scale?: T
+  /** Mean and variance of each channel, for the normalizations that use them. */
+  readonly mu?: T
+  readonly sigmaSq?: T
 }
+
+/** Inputs of a block that have a gradient, besides X. */
+export type BlockParameter = 'weights' | 'bias' | 'offset' | 'scale'
 
 export interface BlockPlan {
   readonly convolution: ConvolutionGeometry | undefined
-  readonly isNormalized: boolean
+  /** Groups of channels within an observation, or a channel across all: by the batch's own statistics, or by given ones. */
+  readonly normalization: 'none' | 'within' | 'across' | 'given'
+  /** Channels that are normalized together; 1 without normalization and across observations. */
+  readonly groupChannels: number
   readonly epsilon: number
+  readonly meanDecay: number
+  readonly varianceDecay: number
   readonly activation: BlockOptions['activation']
   readonly leak: number
   readonly pooling: { readonly kind: 'max' | 'average'; readonly geometry: PoolingGeometry } | undefined
@@ -91,12 +113,12 @@ export interface BlockPlan {
 /** Planes that are pooled are held in the working memory of a thread, up to three times. */
 const LARGEST_POOLED_PLANE = 131072
 /** Fewer and larger groups than this are better shared between threads part by part, as `instancenorm` does. */
-const FEW_PLANES = 16
-const LARGE_PLANE = 16384
+const FEW_GROUPS = 16
+const LARGE_GROUP = 16384
 
 /** Checks a block and describes what it does. */
 export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions, call: string): BlockPlan {
-  const { X, weights, bias, offset, scale } = inputs
+  const { X, weights, bias, offset, scale, mu, sigmaSq } = inputs
   const { activation, leak, pooling, paddingValue, keep, epsilon } = options
   if (!['none', 'relu', 'leakyrelu'].includes(activation) || !['none', 'max', 'average'].includes(pooling))
     throw new OptionError({
@@ -119,7 +141,7 @@ export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions,
       got: describe(X),
       remedy: 'Compute the steps one by one for other formats.',
     })
-  const type = resultType([X, weights, bias, offset, scale])
+  const type = resultType([X, weights, bias, offset, scale, mu, sigmaSq])
   let Z: ArrayInfo = { size: X.size, dims: X.dims, type }
   let convolution: ConvolutionGeometry | undefined
   if (weights) {
@@ -129,8 +151,8 @@ export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions,
     const filters = weightsLayout(weights, image.extents.length, 'channels per group, filters per group', call)
     convolution = convolutionGeometry(image, filters, windowsOf(options), call)
   }
-  if (offset && scale) instancenormOperation.infer({ X: Z, offset, scale }, { epsilon })
   const { inner, channels, observations } = channelLayout(Z, call)
+  const { normalization, groupChannels } = normalizationOf({ ...inputs, X: Z }, options, channels)
   let Y: ArrayInfo = { ...Z, type }
   let pool: BlockPlan['pooling']
   if (pooling !== 'none') {
@@ -147,8 +169,11 @@ export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions,
   }
   return {
     convolution,
-    isNormalized: offset !== undefined,
+    normalization,
+    groupChannels,
     epsilon: epsilonFor(type, epsilon),
+    meanDecay: options.meanDecay,
+    varianceDecay: options.varianceDecay,
     activation,
     leak,
     pooling: pool,
@@ -159,6 +184,32 @@ export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions,
     Z: { ...Z, type },
     Y,
   }
+}
+
+/** What is normalized together, after a check of what it needs. `X` is what the convolution makes. */
+function normalizationOf(
+  { X, offset, scale, mu, sigmaSq }: BlockInputs<ArrayInfo>,
+  { numGroups, epsilon, meanDecay, varianceDecay }: BlockOptions,
+  channels: number,
+): Pick<BlockPlan, 'normalization' | 'groupChannels'> {
+  if (!offset || !scale) return { normalization: 'none', groupChannels: 1 }
+  if (numGroups === 'given') {
+    batchnormGivenOperation.infer({ X, offset, scale, mu: mu!, sigmaSq: sigmaSq! }, { epsilon })
+    return { normalization: 'given', groupChannels: 1 }
+  }
+  if (numGroups === 'batch') {
+    const dataset = mu && sigmaSq && { datasetMu: mu, datasetSigmaSq: sigmaSq }
+    batchnormOperation.infer({ X, offset, scale, ...dataset }, { epsilon, meanDecay, varianceDecay })
+    return { normalization: 'across', groupChannels: 1 }
+  }
+  groupnormOperation.infer({ X, offset, scale }, { numGroups, epsilon })
+  return { normalization: 'within', groupChannels: groupSize(numGroups, channels) }
+}
+
+/** Channels of a group, of so many. */
+function groupSize(numGroups: BlockOptions['numGroups'], channels: number): number {
+  if (numGroups === 'channel-wise' || numGroups === 'batch' || numGroups === 'given') return 1
+  return numGroups === 'all-channels' ? Math.max(channels, 1) : Math.max(channels / numGroups, 1)
 }
 
 /** What of an array the decision looks at. */
@@ -175,11 +226,12 @@ export function blockPays({ X, weights, offset }: BlockInputs<Shape>, options: B
   // With as many observations planes are many, and small ones stay small: no closer look is needed.
   const channel = X.dims.indexOf('C')
   const observations = X.dims.endsWith('B') ? X.size[channel + 1]! : 1
-  if (observations >= FEW_PLANES && numel(X.size.slice(0, channel)) <= LARGE_PLANE) return true
+  if (observations >= FEW_GROUPS && numel(X.size.slice(0, channel)) <= LARGE_GROUP) return true
   const info = (array: Shape) => ({ size: array.size, dims: array.dims, type: 'single' }) as const
   const Z = weights ? dlconvOperation.infer({ X: info(X), weights: info(weights) }, windowsOf(options))[0]! : info(X)
   const { inner, channels } = channelLayout(Z, 'block')
-  if (channels * observations < FEW_PLANES && inner > LARGE_PLANE) return false
+  const together = offset ? groupSize(options.numGroups, channels) : 1
+  if ((channels / together) * observations < FEW_GROUPS && inner * together > LARGE_GROUP) return false
   if (options.pooling === 'none') return true
   if (inner > LARGEST_POOLED_PLANE) return false
   const pooled = poolingGeometry(Z, poolingOf(options), false, 'block')

@@ -6,53 +6,66 @@ import {
   type Described,
   referenceBlock,
   referenceBlockGradient,
+  separateGradients,
 } from './block-composed.js'
 import { launchBlock, launchBlockGradient } from './block-launch.js'
 import { type BlockInputs, type BlockOptions, type BlockPlan, blockPlan, defaultBlock } from './block-options.js'
 import { type GradientContext, operation, type Sample } from './operation.js'
 
-// Convolution, instance normalization, activation and pooling as one operation, forward and backward: a plane stays in the
+// Convolution, normalization, activation and pooling as one operation, forward and backward: a plane stays in the
 // cache from the first to the last. Networks use it in place of several layers.
 
 type Input = keyof BlockInputs<unknown>
 type Optional = Exclude<Input, 'X'>
+type Output = 'Y' | 'Z' | 'statistics' | 'batchMu' | 'batchSigmaSq'
 
 const NONE: readonly number[] = [0, 1]
 
-/** Y = pooling(activation(instancenorm(dlconv(X, weights, bias), offset, scale))), without the steps that are not there. */
+/**
+ * Y = pooling(activation(normalization(dlconv(X, weights, bias), offset, scale))), without the steps that are not there; and
+ * mean and variance of each channel where a batch is normalized by its own.
+ */
 export const blockOperation = operation({
   name: 'block',
-  inputs: ['X', 'weights', 'bias', 'offset', 'scale'],
-  optional: ['weights', 'bias', 'offset', 'scale'],
-  outputs: ['Y', 'Z', 'statistics'],
+  inputs: ['X', 'weights', 'bias', 'offset', 'scale', 'mu', 'sigmaSq'],
+  optional: ['weights', 'bias', 'offset', 'scale', 'mu', 'sigmaSq'],
+  outputs: ['Y', 'Z', 'statistics', 'batchMu', 'batchSigmaSq'],
   options: defaultBlock,
   rule(inputs, options) {
     const plan = blockPlan(inputs, options, 'block')
-    const { Z, Y, channels, observations } = plan
+    const { Z, Y, channels, observations, normalization, groupChannels } = plan
     const { type } = Z
+    const none = { size: NONE, dims: '', type }
+    const groups = normalization === 'within' ? (channels * observations) / groupChannels : channels
+    const perChannel = normalization === 'across' ? { size: [channels, 1], dims: '', type } : none
     return {
       outputs: [
         Y,
-        plan.convolution && options.keep ? Z : { size: NONE, dims: '', type },
-        { size: plan.isNormalized ? [3, channels * observations] : NONE, dims: '', type },
+        plan.convolution && options.keep ? Z : none,
+        normalization === 'none' || normalization === 'given' ? none : { size: [3, groups], dims: '', type },
+        perChannel,
+        perChannel,
       ],
       plan: { ...plan, inputs, options },
     }
   },
-  saves: ['X', 'weights', 'bias', 'offset', 'scale', 'Z', 'statistics'],
+  saves: ['X', 'weights', 'bias', 'offset', 'scale', 'mu', 'sigmaSq', 'Z', 'statistics'],
   gradient: {
     X: (context) => gradients(context).X!,
     weights: (context) => gradients(context).weights!,
     bias: (context) => gradients(context).bias!,
     offset: (context) => gradients(context).offset!,
     scale: (context) => gradients(context).scale!,
+    mu: (context) => gradients(context).mu!,
+    sigmaSq: (context) => gradients(context).sigmaSq!,
   },
   kernels: {
     reference({ inputs, outputs, plan }) {
-      referenceBlock(described(inputs, plan.inputs), plan.options, ({ Y, Z, statistics }) => {
-        outputs.Y.set(Y.storage.view())
-        if (Z && outputs.Z.length > 0) outputs.Z.set(Z.storage.view())
-        if (statistics) outputs.statistics.set(statistics.storage.view())
+      referenceBlock(described(inputs, plan.inputs), plan.options, (results) => {
+        for (const [name, array] of Object.entries(results)) {
+          const to = outputs[name as Output]
+          if (array && to.length > 0) to.set(array.storage.view())
+        }
       })
     },
     wasm({ inputs, outputs, plan, wasm }) {
@@ -84,6 +97,7 @@ export const blockOperation = operation({
       },
     ),
     sample([4, 3, 3, 2], 'SSSC', { pooling: 'average', poolSize: 2 }, { weights: [2, 2, 2, 2, 2], isNormalized: true }),
+    ...(['all-channels', 2, 'batch', 'given'] as const).flatMap((numGroups) => groupedSamples(numGroups)),
     // as large as one second derivative is tested with
     sample(
       [3, 3, 1, 1],
@@ -93,6 +107,35 @@ export const blockOperation = operation({
     ),
   ],
 })
+
+/** Normalization of several planes together, with every kind of what may be before and behind it. */
+function groupedSamples(numGroups: BlockOptions['numGroups']): Sample<Input, BlockOptions>[] {
+  const two = { poolSize: 2, poolStride: 2 }
+  const normalized = { isNormalized: true }
+  const small = { isNormalized: true, weights: [2, 1, 1, 2] }
+  return [
+    sample([5, 3, 4, 2], 'SSCB', { numGroups, epsilon: 0.1 }, normalized),
+    sample([5, 3, 4, 3], 'SSCB', { numGroups, activation: 'leakyrelu', leak: 0.2 }, normalized),
+    sample([10, 4, 2, 2], 'SSCB', { numGroups, activation: 'relu', pooling: 'max', ...two }, normalized),
+    sample([7, 5, 2, 2], 'SSCB', { numGroups, pooling: 'max', poolSize: 3, poolStride: 2, poolPadding: 1 }, normalized),
+    sample([6, 6, 4], 'SSC', { numGroups, activation: 'relu', pooling: 'average', poolSize: 3 }, normalized),
+    sample([9, 2, 3], 'SCB', { numGroups, pooling: 'average', poolSize: 'global' }, normalized),
+    sample([4, 4, 2, 2, 2], 'SSSCB', { numGroups, activation: 'relu', pooling: 'max', ...two }, normalized),
+    sample(
+      [7, 6, 2, 2],
+      'SSCB',
+      { numGroups, padding: 'same', activation: 'relu', pooling: 'max', ...two },
+      { ...convolved(4), ...normalized },
+    ),
+    sample(
+      [4, 3, 1, 8],
+      'SSCB',
+      { numGroups, padding: 'same', activation: 'relu', keep: false },
+      { ...convolved(4, 1), ...normalized },
+    ),
+    sample([3, 2, 1, 2], 'SSCB', { numGroups, activation: 'leakyrelu' }, small),
+  ]
+}
 
 /** Sizes and options of what may follow a convolution. */
 function tails(): { size: readonly number[]; format: string; options: Partial<BlockOptions> }[] {
@@ -133,6 +176,8 @@ function sample(
 ): Sample<Input, BlockOptions> {
   const channels = weights ? weights.at(-1)! : size[format.indexOf('C')]!
   const perChannel = { size: [channels], format: 'C' }
+  const { numGroups, activation } = options
+  const hasStatistics = numGroups === 'given' || (numGroups === 'batch' && activation === 'relu')
   return {
     inputs: {
       X: { size, format },
@@ -141,6 +186,10 @@ function sample(
       ...(isNormalized && {
         offset: perChannel,
         scale: { ...perChannel, values: (i: number) => (i % 2 ? -0.8 : 1.3) },
+      }),
+      ...(hasStatistics && {
+        mu: { size: [channels, 1] },
+        sigmaSq: { ...perChannel, values: (i: number) => 0.3 + i },
       }),
     },
     options,
@@ -151,27 +200,27 @@ function described(
   elements: { readonly [K in Input]?: Elements },
   infos: { readonly [K in Input]?: ArrayInfo },
 ): BlockInputs<Described> {
-  const names = ['X', 'weights', 'bias', 'offset', 'scale'] as const
+  const names = ['X', 'weights', 'bias', 'offset', 'scale', 'mu', 'sigmaSq'] as const
   return Object.fromEntries(
     names.flatMap((name) => (infos[name] ? [[name, { values: elements[name]!, info: infos[name] }]] : [])),
   ) as unknown as BlockInputs<Described>
 }
 
-type Context = GradientContext<
-  Input,
-  Optional,
-  'Y' | 'Z' | 'statistics',
-  BlockOptions,
-  BlockPlan,
-  Input | 'Z' | 'statistics'
->
+type Context = GradientContext<Input, Optional, Output, BlockOptions, BlockPlan, Input | 'Z' | 'statistics'>
 
-/** All gradients asked for: in one pass, or through the steps when they will be differentiated again. */
+/**
+ * All gradients asked for: in one pass; or through the steps when they will be differentiated again, and where mean and
+ * variance are among what is asked for or derived.
+ */
 function gradients(context: Context): BlockGradients {
-  const { gradient, saved, options, wanted, recording, shared } = context
+  const { gradient, gradients, saved, options, wanted, recording, shared } = context
   return shared(() => {
     const { Z, statistics, ...inputs } = saved
-    if (recording) return composedGradients(present(inputs), gradient, options)
+    const { batchMu, batchSigmaSq } = gradients
+    const statisticsMatter = wanted.mu || wanted.sigmaSq || batchMu || batchSigmaSq
+    const flowing = { Y: gradient, batchMu, batchSigmaSq }
+    if (recording) return composedGradients(present(inputs), flowing, options)
+    if (statisticsMatter) return separateGradients(present(inputs), flowing, options)
     const kept = options.keep ? { Z, statistics } : blockOperation.runAll(present(inputs), { ...options, keep: true })
     const results = blockGradientOperation.runAll(
       { ...present(inputs), dY: gradient, Z: kept.Z, statistics: kept.statistics },
@@ -193,13 +242,13 @@ interface BlockGradientOptions extends BlockOptions {
   readonly wanted: { readonly [K in Input]: boolean }
 }
 
-const all = { X: true, weights: true, bias: true, offset: true, scale: true }
+const all = { X: true, weights: true, bias: true, offset: true, scale: true, mu: false, sigmaSq: false }
 
 /** The gradients of a block in one pass over each plane. Not differentiable itself: see {@link composedGradients}. */
 export const blockGradientOperation = operation({
   name: 'blockGradient',
-  inputs: ['X', 'weights', 'bias', 'offset', 'scale', 'dY', 'Z', 'statistics'],
-  optional: ['weights', 'bias', 'offset', 'scale'],
+  inputs: ['X', 'weights', 'bias', 'offset', 'scale', 'mu', 'sigmaSq', 'dY', 'Z', 'statistics'],
+  optional: ['weights', 'bias', 'offset', 'scale', 'mu', 'sigmaSq'],
   outputs: ['dX', 'dWeights', 'dBias', 'dOffset', 'dScale'],
   options: { ...defaultBlock, wanted: all, plan: undefined } as BlockGradientOptions,
   rule(inputs, options) {
@@ -221,6 +270,8 @@ export const blockGradientOperation = operation({
     bias: null,
     offset: null,
     scale: null,
+    mu: null,
+    sigmaSq: null,
     dY: null,
     Z: null,
     statistics: null,

@@ -35,7 +35,7 @@ interface Case {
   readonly value?: (x: number) => number
 }
 
-function inputsOf({ size, format, weights, normalized = true, value }: Case): Arrays {
+function inputsOf({ size, format, weights, normalized = true, value, options }: Case): Arrays {
   // filters, and groups of them: what follows the channels
   const channels = weights
     ? weights.slice(format.indexOf('C') + 1).reduce((a, b) => a * b, 1)
@@ -44,6 +44,10 @@ function inputsOf({ size, format, weights, normalized = true, value }: Case): Ar
     X: random(size, format, 1, value),
     ...(weights && { weights: random(weights, undefined, 2), bias: random([channels, 1], undefined, 3) }),
     ...(normalized && { offset: random([channels], 'C', 4), scale: random([channels], 'C', 5) }),
+    ...(options.numGroups === 'given' && {
+      mu: random([channels], 'C', 6),
+      sigmaSq: random([channels], 'C', 7, (x) => 0.1 + x * x),
+    }),
   }
 }
 
@@ -139,6 +143,47 @@ const cases: [string, Case][] = [
     'three dimensions',
     { size: [12, 10, 8, 2, 2], format: 'SSSCB', weights: [3, 3, 3, 2, 4], options: { activation: 'relu', ...max2 } },
   ],
+  ...(['all-channels', 3, 'batch', 'given'] as const).flatMap((numGroups): [string, Case][] => [
+    [
+      `${numGroups} together`,
+      { size: [28, 26, 6, 5], format: 'SSCB', options: { numGroups, activation: 'relu', ...max2 } },
+    ],
+    [
+      `${numGroups} together behind a convolution of many observations`,
+      {
+        size: [28, 28, 3, 9],
+        format: 'SSCB',
+        weights: [5, 5, 3, 6],
+        options: { numGroups, activation: 'relu', ...max2 },
+      },
+    ],
+    [
+      `${numGroups} together, averaged, behind a convolution`,
+      {
+        size: [30, 17, 8, 2],
+        format: 'SSCB',
+        weights: [3, 3, 8, 12],
+        options: { numGroups, padding: 1, activation: 'leakyrelu', pooling: 'average', poolSize: 3, poolStride: 2 },
+      },
+    ],
+    [
+      `${numGroups} together, large`,
+      { size: [150, 140, 3, 2], format: 'SSCB', options: { numGroups, activation: 'relu' } },
+    ],
+    [
+      `${numGroups} together with a large mean`,
+      {
+        size: [24, 24, 3, 4],
+        format: 'SSCB',
+        options: { numGroups, activation: 'relu', ...max2 },
+        value: (x) => 1e4 + x,
+      },
+    ],
+    [
+      `${numGroups} together, alone`,
+      { size: [12, 7, 6, 9], format: 'SSCB', weights: [3, 3, 6, 6], options: { numGroups } },
+    ],
+  ]),
   ['one observation without B', { size: [40, 40, 18], format: 'SSC', options: { activation: 'relu', ...max2 } }],
 ]
 
@@ -157,8 +202,9 @@ describe.each(cases)('a block with %s', (_, one) => {
       const inputs = inputsOf(one)
       const composed = results((arrays) => composedBlock(arrays as unknown as BlockInputs<DlArray>, options).Y, inputs)
       const fused = results((arrays) => blockOperation.run(arrays as { X: DlArray }, options), inputs)
-      // every number of the forward pass is the same number
-      expect(fused.Y.values()).toEqual(composed.Y.values())
+      // every number of the forward pass is the same number, unless statistics are joined from those of planes
+      if (options.numGroups === 'batch') expectClose(fused.Y.values(), composed.Y.values(), 1e-6, 'Y', 1)
+      else expect(fused.Y.values()).toEqual(composed.Y.values())
       for (const [name, gradient] of Object.entries(fused.gradients))
         expectClose(gradient.values(), composed.gradients[name]!.values(), 2e-5, name, name === 'bias' ? 100 : 1e-6)
       const predicted = blockOperation.run(inputs as { X: DlArray }, { ...options, keep: false })
