@@ -50,11 +50,11 @@ function decayOf(value: number | undefined, name: string, isUpdate: boolean): nu
 }
 
 /** Moves between statistics as kernels keep them, and mean and variance. */
-function launchMoments(
+export function launchMoments(
   wasm: WasmBackend,
   kernel: 'batchMoments' | 'batchStatistics',
   at: { statistics: number; mu: number; sigmaSq: number; datasetMu?: number; datasetSigmaSq?: number },
-  { channels, epsilon, meanDecay, varianceDecay }: NormalizationPlan & Partial<Decays>,
+  { channels, epsilon, meanDecay, varianceDecay }: Pick<NormalizationPlan, 'channels' | 'epsilon'> & Partial<Decays>,
 ): void {
   const { statistics, mu, sigmaSq, datasetMu = 0, datasetSigmaSq = 0 } = at
   wasm.launch(

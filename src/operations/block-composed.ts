@@ -40,7 +40,8 @@ export function composedBlock(
       Y = batchnormGivenOperation.run({ ...normalized, mu: mu!, sigmaSq: sigmaSq! }, { epsilon })
     else if (numGroups === 'batch') {
       const dataset = mu && sigmaSq && { datasetMu: mu, datasetSigmaSq: sigmaSq }
-      const all = batchnormOperation.runAll({ ...normalized, ...dataset }, { epsilon, meanDecay, varianceDecay })
+      const decays = dataset && { meanDecay, varianceDecay }
+      const all = batchnormOperation.runAll({ ...normalized, ...dataset }, { epsilon, ...decays })
       ;({ Y, statistics, mu: batchMu, sigmaSq: batchSigmaSq } = all)
     } else ({ Y, statistics } = groupnormOperation.runAll(normalized, { numGroups, epsilon }))
   }

@@ -199,7 +199,8 @@ function normalizationOf(
   }
   if (numGroups === 'batch') {
     const dataset = mu && sigmaSq && { datasetMu: mu, datasetSigmaSq: sigmaSq }
-    batchnormOperation.infer({ X, offset, scale, ...dataset }, { epsilon, meanDecay, varianceDecay })
+    const decays = dataset && { meanDecay, varianceDecay }
+    batchnormOperation.infer({ X, offset, scale, ...dataset }, { epsilon, ...decays })
     return { normalization: 'across', groupChannels: 1 }
   }
   groupnormOperation.infer({ X, offset, scale }, { numGroups, epsilon })
