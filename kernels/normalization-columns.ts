@@ -28,72 +28,6 @@ const PACKED: usize = RESTS + COLUMNS * 4 + 128;
 /** Elements kept for the second pass: five eighths of working memory, which leaves room in a second-level cache. */
 const PACKED_ELEMENTS: i32 = SCRATCH_BYTES / 32 * 5;
 
-/**
- * Statistics and coefficients of columns that are a group each, two at a time, from their sums over `count` rows: what
- * `writeStatistics` and `prepareForward` of normalization.ts do for one. False if a shift was too far from its mean: then
- * it has been moved there, and the sums have to be taken again.
- */
-export function finishColumns<B>(b: B, group: i32, groups: i32, count: i32, again: bool): bool {
-  const n = f64x2.splat(<f64>count);
-  const epsilon = f64x2.splat(<f64>b.epsilon * <f64>count);
-  let far = false;
-  if (!again) {
-    for (let g = 0; g < groups; g += 2) {
-      const at = scratch + (<usize>g << 3);
-      const first = v128.load(at, FIRSTS);
-      const delta = f64x2.div(first, n);
-      const squares = f64x2.sub(v128.load(at, SECONDS), f64x2.mul(first, delta));
-      const mask = f64x2.gt(f64x2.mul(f64x2.mul(delta, delta), n), f64x2.mul(f64x2.splat(4), squares));
-      if (v128.any_true(mask)) {
-        const place = scratch + SHIFTS + (<usize>g << 2);
-        const shift = v128.load64_zero(place);
-        const moved = f32x4.demote_f64x2_zero(f64x2.add(f64x2.promote_low_f32x4(shift), delta));
-        v128.store_lane<u64>(place, v128.bitselect(moved, shift, v128.shuffle<i32>(mask, mask, 0, 2, 0, 2)), 0);
-        far = true;
-      }
-    }
-    if (far) return false;
-  }
-  let channel = group % b.channels;
-  let statistics = b.statistics + <usize>group * 12;
-  for (let g = 0; g < groups; g += 2) {
-    const at = scratch + (<usize>g << 3);
-    const place = scratch + (<usize>g << 2);
-    const first = v128.load(at, FIRSTS);
-    const delta = f64x2.div(first, n);
-    const squares = f64x2.max(f64x2.sub(v128.load(at, SECONDS), f64x2.mul(first, delta)), f64x2.splat(0));
-    const mean = f64x2.add(f64x2.promote_low_f32x4(v128.load64_zero(place, SHIFTS)), delta);
-    const high = f32x4.demote_f64x2_zero(mean);
-    const wide = f64x2.promote_low_f32x4(high);
-    // an infinite mean has no rest
-    const finite = f64x2.eq(f64x2.sub(wide, wide), f64x2.splat(0));
-    const low = f32x4.demote_f64x2_zero(v128.and(f64x2.sub(mean, wide), finite));
-    const inverse = f32x4.demote_f64x2_zero(f64x2.sqrt(f64x2.div(n, f64x2.add(squares, epsilon))));
-    v128.store_lane<f32>(statistics, high, 0);
-    v128.store_lane<f32>(statistics + 4, low, 0);
-    v128.store_lane<f32>(statistics + 8, inverse, 0);
-    const next = channel + 1 == b.channels ? 0 : channel + 1;
-    if (g + 1 < groups) {
-      v128.store_lane<f32>(statistics + 12, high, 1);
-      v128.store_lane<f32>(statistics + 16, low, 1);
-      v128.store_lane<f32>(statistics + 20, inverse, 1);
-    }
-    statistics += 24;
-    const scales = f64x2(<f64>scaleOf(b, channel), <f64>scaleOf(b, next));
-    const offsets = f64x2(<f64>offsetOf(b, channel), <f64>offsetOf(b, next));
-    channel = next + 1 == b.channels ? 0 : next + 1;
-    const factor = f64x2.mul(f64x2.promote_low_f32x4(inverse), scales);
-    const rest = f64x2.sub(offsets, f64x2.mul(f64x2.promote_low_f32x4(low), factor));
-    const near = f32x4.le(f32x4.abs(f32x4.mul(high, inverse)), f32x4.splat(2));
-    const nearWide = v128.shuffle<i32>(near, near, 0, 0, 1, 1);
-    v128.store_lane<u64>(place + HIGHS, v128.andnot(high, near), 0);
-    v128.store_lane<u64>(place + FACTORS, f32x4.demote_f64x2_zero(factor), 0);
-    const shifted = f64x2.sub(rest, f64x2.mul(wide, factor));
-    v128.store_lane<u64>(place + RESTS, f32x4.demote_f64x2_zero(v128.bitselect(shifted, rest, nearWide)), 0);
-  }
-  return true;
-}
-
 /** Whether planes are treated as columns. */
 @inline
 export function areColumns<B>(b: B): bool {
@@ -121,18 +55,6 @@ export function areKept<B>(b: B, columns: i32, arrays: i32): bool {
 @inline
 function pitchOf(columns: i32): usize {
   return (<usize>((columns + 3) >> 2) << 4) + 64;
-}
-
-/** Where rows are kept. */
-@inline
-export function kept(): usize {
-  return scratch + PACKED;
-}
-
-/** Bytes from one kept row to the next. */
-@inline
-export function keptPitch(columns: i32): usize {
-  return pitchOf(columns);
 }
 
 @inline

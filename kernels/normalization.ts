@@ -25,12 +25,9 @@ import {
   areColumns,
   areKept,
   findShifts,
-  finishColumns,
   groupFirst,
   groupSecond,
   groupsTogether,
-  kept,
-  keptPitch,
   reduceGroup,
   setCoefficients,
   setShift,
@@ -38,7 +35,6 @@ import {
   sumColumns,
   sumKeptColumns,
 } from './normalization-columns';
-import { areTiny, PLANES_TOGETHER, turnBack, turnPlanes } from './normalization-tiny';
 import { groupAddress, groupsPerObservation, normalizationParts, offsetOf, PART, scaleOf, stride } from './normalization-layout';
 
 @unmanaged
@@ -259,25 +255,6 @@ function normalizeColumns(b: Normalization, begin: i32, end: i32): void {
   }
 }
 
-/** Groups begin..end of a few elements each, without gaps: many of them together, turned round. */
-function normalizeTiny(b: Normalization, begin: i32, end: i32): void {
-  const inner = b.inner;
-  for (let group = begin; group < end; group += PLANES_TOGETHER) {
-    const groups = min(PLANES_TOGETHER, end - group);
-    const at = (<usize>group * <usize>inner) << 2;
-    const pitch = keptPitch(groups);
-    turnPlanes(b.x + at, inner, groups, 0);
-    findShifts(kept(), pitch, groups, 1, inner);
-    sumKeptColumns(groups, inner);
-    if (!finishColumns(b, group, groups, inner, false)) {
-      sumKeptColumns(groups, inner);
-      finishColumns(b, group, groups, inner, true);
-    }
-    applyColumns(0, kept(), pitch, groups, inner, true);
-    turnBack(b.y + at, inner, groups, 0);
-  }
-}
-
 /**
  * Groups begin..end, each without gaps: measures a group while the one before it, still in the cache, is scaled and written.
  * So the reads of one and the writes of the other wait for memory at the same time.
@@ -315,10 +292,6 @@ export function normalize(b: Normalization, begin: i32, end: i32): void {
   const perObservation = groupsPerObservation(b);
   const apart = stride(b);
   const offset = b.y - b.x;
-  if (areTiny(b)) {
-    normalizeTiny(b, begin, end);
-    return;
-  }
   if (b.outer == 1 && b.groupChannels == 1) {
     normalizeNeighbours(b, begin, end);
     return;

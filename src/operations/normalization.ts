@@ -28,6 +28,8 @@ const PART = 16384
 const GRAIN = { least: 32768, most: 262144, turns: 16 }
 /** The longest run that kernels treat as columns, the runs of neighbouring groups together (normalization-columns.ts). */
 const LONGEST_COLUMN_RUN = 128
+/** The largest plane that kernels turn round, four planes together (normalization-tiny.ts). */
+const LARGEST_TINY_PLANE = 64
 /** Columns that a thread takes at least: a line of the cache. */
 const LEAST_COLUMNS = 16
 /** With fewer groups than this, and groups of several parts, threads share the parts of a group. Not so columns. */
@@ -58,6 +60,15 @@ interface Sizes {
 function withoutGaps<G extends Grouping>(grouping: G): G {
   const { inner, channels, observations, outer } = grouping
   return channels * observations === 1 ? { ...grouping, inner: inner * outer, outer: 1 } : grouping
+}
+
+function isTiny({ inner, outer, groupChannels }: Grouping): boolean {
+  return inner > 0 && inner <= LARGEST_TINY_PLANE && outer === 1 && groupChannels === 1
+}
+
+/** Planes a thread takes at once, whole fours of them. */
+function tinyGrain(planes: number): number {
+  return 4 * Math.ceil(planes / 4)
 }
 
 function sizesOf(grouping: Grouping): Sizes {
@@ -114,6 +125,15 @@ export function launchNormalization(
 ): void {
   const grouping = withoutGaps(layout)
   const { groups, planes, groupParts, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
+  if (isTiny(grouping)) {
+    const { inner, channels, epsilon } = grouping
+    wasm.launch(
+      'normalizeTiny',
+      { ...addresses, inner, channels, epsilon },
+      { items: groups, grain: tinyGrain(groupGrain) },
+    )
+    return
+  }
   const block = { ...blockOf(grouping), ...addresses }
   if (!inSteps) {
     wasm.launch('normalize', block, { items: groups, grain: groupGrain })
@@ -165,7 +185,13 @@ export function launchNormalizationGradient(
   const { channels, observations } = grouping
   wasm.withTemporary(8 * planes, (planeSums) => {
     const block = { ...blockOf(grouping), x, dy, dx, scale, statistics, planeSums }
-    if (inSteps)
+    if (isTiny(grouping))
+      wasm.launch(
+        'normalizeTinyGradient',
+        { x, dy, dx, scale, statistics, planeSums, inner: grouping.inner, channels },
+        { items: groups, grain: tinyGrain(groupGrain) },
+      )
+    else if (inSteps)
       wasm.withTemporary(16 * planes * planeParts, (partials) =>
         wasm.withTemporary(16 * planes, (coefficients) => {
           const stepped = { ...block, partials, coefficients }
