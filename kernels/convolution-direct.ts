@@ -148,7 +148,7 @@ function direct12x3(base: usize, offsets: usize, w: usize, k: i32, to: usize): v
 
 // The same for 8 positions, written to columns `column` bytes apart after adding the 4 floats at `bias`, or, where that is
 // 0, the destination.
-function direct8x4(base: usize, offsets: usize, w: usize, k: i32, to: usize, column: usize, bias: usize): void {
+export function direct8x4(base: usize, offsets: usize, w: usize, k: i32, to: usize, column: usize, bias: usize): void {
   let s00 = f32x4.splat(0);
   let s01 = s00;
   let s10 = s00;

@@ -7,6 +7,7 @@ import {
   winogradApplies,
   winogradGradientApplies,
 } from './winograd-launch.js'
+import { launchByPhases, phaseCut, phasesOfConvolution, phasesOfTranspose } from './winograd-phases-launch.js'
 
 // Launches the kernels of kernels/convolution*.ts. How the work is cut depends on sizes alone.
 
@@ -36,6 +37,7 @@ function flattened(g: ConvolutionGeometry): ConvolutionGeometry {
 
 /** Y = convolution of X with the weights, plus bias. */
 export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
+  if (launchByPhases(wasm, at, phasesOfConvolution(geometry))) return
   launchProduct(wasm, at, convolutionProduct(geometry))
 }
 
@@ -50,7 +52,8 @@ export function withDirectConvolution(
   use: (block: number, items: number) => void,
 ): boolean {
   const p = convolutionProduct(geometry)
-  const direct = isEmpty(p) || winogradApplies(p) ? undefined : directCut(p)
+  const transformed = winogradApplies(p) || phaseCut(phasesOfConvolution(geometry))
+  const direct = isEmpty(p) || transformed ? undefined : directCut(p)
   if (!direct) return false
   withPackedFilters(wasm, at, p, (block) =>
     wasm.withBlock('convolveDirect', { ...block, ...direct }, (address) =>
@@ -94,6 +97,7 @@ function convolutionProduct(geometry: ConvolutionGeometry): ImplicitProduct {
  */
 export function launchConvolveTransposed(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
   const g = flattened(geometry)
+  if (launchByPhases(wasm, at, phasesOfTranspose(g))) return
   const taps = product(g.taps)
   const tapStrides = [1, g.taps[0], g.taps[0] * g.taps[1]] as const
   const strides = [1, g.image[0], g.image[0] * g.image[1]] as const

@@ -21,6 +21,7 @@ import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
 import { dltranspconv } from '../../src/operations/dltranspconv.js'
 import { sum } from '../../src/operations/sum.js'
+import { phaseCut, phasesOfConvolution, phasesOfTranspose } from '../../src/operations/winograd-phases-launch.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
 import { describeGolden, type GoldenArray } from '../support/golden.js'
 
@@ -212,5 +213,28 @@ describe('convolution kernels', () => {
     const weights = { filter: [3, 3], inner: channels, outer: filters, groups }
     const windows = { stride: 1, dilationFactor: 1, padding }
     compare(convolutionGeometry({ extents, channels: channels * groups, observations }, weights, windows, 'test'))
+  })
+
+  // Sizes for which runs of taps and phases of steps go through their transforms, tiles cut at every edge.
+  it.each([
+    { extents: [24, 25], filter: [9, 9], channels: 8, filters: 8, observations: 2, padding: 4 },
+    { extents: [70, 11], filter: [7, 8], channels: 5, filters: 13, groups: 2, padding: 3 },
+    { extents: [22, 14], filter: [4, 6], channels: 9, filters: 9, observations: 3, padding: [2, 3] },
+    { extents: [46, 9], filter: [6, 6], channels: 64, filters: 10, padding: 3 },
+    { extents: [64, 31], filter: [3, 3], channels: 16, filters: 17, stride: 2, padding: 1 },
+    { extents: [64, 16], filter: [3, 4], channels: 70, filters: 16, stride: 2, padding: [1, 0] },
+    { extents: [62, 17], filter: [4, 4], channels: 4, filters: 25, observations: 2, stride: 2, padding: 1 },
+    { extents: [61, 15], filter: [4, 4], channels: 16, filters: 16, groups: 2, stride: 2, padding: 0 },
+    { extents: [96, 14], filter: [6, 5], channels: 16, filters: 18, observations: 2, stride: 2, padding: 2 },
+    { extents: [63, 12], filter: [4, 2], channels: 9, filters: 16, observations: 3, stride: [2, 1], padding: [1, 1] },
+    { extents: [300, 7], filter: [2, 2], channels: 17, filters: 18, observations: 5, padding: 1 },
+  ])('with longer filters and steps of two: %j', async ({ extents, filter, channels, filters, ...rest }) => {
+    await two.ready()
+    const { observations = 1, groups = 1, stride = 1, padding = 0 } = rest
+    const weights = { filter, inner: channels, outer: filters, groups }
+    const image = { extents, channels: channels * groups, observations }
+    const g = convolutionGeometry(image, weights, { stride, dilationFactor: 1, padding }, 'test')
+    expect([phaseCut(phasesOfConvolution(g)), phaseCut(phasesOfTranspose(g))]).not.toContain(undefined)
+    compare(g)
   })
 })
