@@ -49,6 +49,15 @@ export {
 export type { ArrayFile } from './io/arrays.js'
 export { deserializeArrays, loadArrays, saveArrays, serializeArrays } from './io/arrays.js'
 export type {
+  AveragePooling1dLayer,
+  AveragePooling2dLayer,
+  AveragePooling3dLayer,
+  AveragePoolingOptions,
+} from './layers/average-pooling.js'
+export { averagePooling1dLayer, averagePooling2dLayer, averagePooling3dLayer } from './layers/average-pooling.js'
+export type { BatchNormalizationLayer, BatchNormalizationOptions } from './layers/batch-normalization.js'
+export { batchNormalizationLayer } from './layers/batch-normalization.js'
+export type {
   Convolution1dLayer,
   Convolution2dLayer,
   Convolution3dLayer,
@@ -59,6 +68,17 @@ export type { FeatureInputLayer } from './layers/feature-input.js'
 export { featureInputLayer } from './layers/feature-input.js'
 export type { FullyConnectedLayer, FullyConnectedOptions } from './layers/fully-connected.js'
 export { fullyConnectedLayer } from './layers/fully-connected.js'
+export type { GlobalPoolingLayer } from './layers/global-pooling.js'
+export {
+  globalAveragePooling1dLayer,
+  globalAveragePooling2dLayer,
+  globalAveragePooling3dLayer,
+  globalMaxPooling1dLayer,
+  globalMaxPooling2dLayer,
+  globalMaxPooling3dLayer,
+} from './layers/global-pooling.js'
+export type { GroupNormalizationLayer, GroupNormalizationOptions } from './layers/group-normalization.js'
+export { groupNormalizationLayer } from './layers/group-normalization.js'
 export type { Image3dInputLayer, ImageInputLayer } from './layers/image-input.js'
 export { image3dInputLayer, imageInputLayer } from './layers/image-input.js'
 export type { InitializerFunction, VectorInitializerName, WeightsInitializerName } from './layers/initializers.js'
@@ -76,6 +96,10 @@ export type { Layer, LayerOptions } from './layers/layer.js'
 export { isLayer, properties } from './layers/layer.js'
 export type { LayerArray } from './layers/layer-array.js'
 export { layerArray } from './layers/layer-array.js'
+export type { LayerNormalizationLayer, LayerNormalizationOptions } from './layers/layer-normalization.js'
+export { layerNormalizationLayer } from './layers/layer-normalization.js'
+export type { LeakyReluLayer } from './layers/leaky-relu.js'
+export { leakyReluLayer } from './layers/leaky-relu.js'
 export type {
   MaxPooling1dLayer,
   MaxPooling2dLayer,

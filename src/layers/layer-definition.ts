@@ -83,4 +83,21 @@ export interface LayerDefinition<L> {
     parameters: Readonly<Record<string, DlArray>>,
     context: LayerContext,
   ) => readonly DlArray[]
+  /**
+   * In training, of a layer with state: its outputs, and what its state is afterwards, by name. Other layers compute in
+   * training as they do in prediction, or ask the context.
+   */
+  readonly train?: (
+    layer: L,
+    inputs: readonly DlArray[],
+    parameters: Readonly<Record<string, DlArray>>,
+    context: LayerContext,
+  ) => LayerResult
+}
+
+/** What a layer gives. */
+export interface LayerResult {
+  readonly outputs: readonly DlArray[]
+  /** The state parameters after it, by name; undefined where they stay as they are. */
+  readonly state?: Readonly<Record<string, DlArray>>
 }

@@ -2,13 +2,19 @@ import { DlArray, isdlarray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { OptionError } from '../errors.js'
 import { dlarray } from '../operations/dlarray.js'
+import { averagePoolingKinds } from './average-pooling.js'
+import { batchNormalizationKind } from './batch-normalization.js'
 import { convolutionKinds } from './convolution.js'
 import { featureInputKind } from './feature-input.js'
 import { fullyConnectedKind } from './fully-connected.js'
+import { globalPoolingKinds } from './global-pooling.js'
+import { groupNormalizationKind } from './group-normalization.js'
 import { imageInputKinds } from './image-input.js'
 import { inputKind } from './input.js'
 import { instanceNormalizationKind } from './instance-normalization.js'
 import { type Layer, type LayerKind, parameterProperties, storedValues } from './layer.js'
+import { layerNormalizationKind } from './layer-normalization.js'
+import { leakyReluKind } from './leaky-relu.js'
 import { maxPoolingKinds } from './max-pooling.js'
 import { shown } from './property.js'
 import { reluKind } from './relu.js'
@@ -25,8 +31,14 @@ const kinds: ReadonlyMap<string, LayerKind> = new Map(
     inputKind,
     ...convolutionKinds,
     instanceNormalizationKind,
+    batchNormalizationKind,
+    groupNormalizationKind,
+    layerNormalizationKind,
     reluKind,
+    leakyReluKind,
     ...maxPoolingKinds,
+    ...averagePoolingKinds,
+    ...globalPoolingKinds,
     fullyConnectedKind,
     softmaxKind,
   ].map((kind) => [kind.className, kind]),

@@ -8,7 +8,7 @@ import type { BlockPart } from '../operations/block-options.js'
 import type { RandomStream } from '../operations/random.js'
 import { constantValue, initialValue } from './initializers.js'
 import { matlabName, readArguments } from './layer-arguments.js'
-import type { LayerContext, LayerDefinition, LearnableDefinition } from './layer-definition.js'
+import type { LayerContext, LayerDefinition, LayerResult, LearnableDefinition } from './layer-definition.js'
 import { accepts, held, isArrayValue, type PropertyDefinition, settable, shown } from './property.js'
 
 // A layer is settings, parameters and one call. Everything a kind of layer is stands in its one definition; this file turns
@@ -529,19 +529,21 @@ function sized(given: DlArray, size: readonly number[]): DlArray {
 }
 
 /**
- * Computes a layer's outputs. `parameters` are its learnables and state by name; undefined means the layer's own. Throws a
- * {@link NetworkError} for inputs that do not fit and for parameters that are not initialized.
+ * Computes a layer's outputs, and in training its new state. `parameters` are its learnables and state by name; undefined means
+ * the layer's own. Throws a {@link NetworkError} for inputs that do not fit and for parameters that are not initialized.
  */
-export function runLayer(
+export function evaluateLayer(
   layer: Layer,
   inputs: readonly DlArray[],
   parameters: Readonly<Record<string, DlArray>> | undefined,
   context: LayerContext,
-): DlArray[] {
+): LayerResult {
   return inLayer(layer, inputs, () => {
     checkCount(layer, inputs.length)
     const { kind } = interiorOf(layer)
-    return [...kind.compute(layer, inputs, parameters ?? ownParameters(layer), context)]
+    const given = parameters ?? ownParameters(layer)
+    if (context.training && kind.train) return kind.train(layer, inputs, given, context)
+    return { outputs: kind.compute(layer, inputs, given, context) }
   })
 }
 

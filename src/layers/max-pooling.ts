@@ -1,26 +1,10 @@
-import * as v from 'valibot'
 import { OptionError } from '../errors.js'
 import { maxpool } from '../operations/maxpool.js'
 import { maxpoolOperation } from '../operations/pooling.js'
-import { defineLayer, type Layer, type LayerOptions } from './layer.js'
-import { accepts, type Check, derived, fixed, type NameValuePairs, optionError } from './property.js'
-import {
-  bracketText,
-  edgesOf,
-  listOf,
-  type PaddingSize,
-  paddingSizeCheck,
-  paddingSizeOf,
-  paddingText,
-  perDimension,
-  type Rank,
-  readPadding,
-  resolvedSamePadding,
-  timesText,
-  type WindowPadding,
-  type WindowSize,
-  windowedInput,
-} from './windows.js'
+import type { LayerOptions } from './layer.js'
+import { type PoolingLayer, poolingKind } from './pooling.js'
+import { type Check, fixed, type NameValuePairs, optionError } from './property.js'
+import type { Rank, WindowPadding, WindowSize } from './windows.js'
 
 export interface MaxPoolingOptions extends LayerOptions {
   /** Pixels from one window to the next; default 1, not the pool size. */
@@ -31,12 +15,7 @@ export interface MaxPoolingOptions extends LayerOptions {
   readonly hasUnpoolingOutputs?: false
 }
 
-interface MaxPoolingLayer extends Layer {
-  readonly poolSize: WindowSize
-  readonly stride: WindowSize
-  /** `[left, right]`, `[top, bottom, left, right]` or two rows of three; empty until known when padding is `'same'`. */
-  readonly paddingSize: PaddingSize | undefined
-  readonly paddingMode: 'manual' | 'same'
+interface MaxPoolingLayer extends PoolingLayer {
   readonly hasUnpoolingOutputs: false
 }
 
@@ -66,78 +45,14 @@ const checkUnpooling: Check = (value, place) => {
 }
 
 function maxPoolingKind<L extends MaxPoolingLayer>(rank: Rank, defaultName: string) {
-  const functionName = `maxPooling${rank}dLayer`
-  const zeros = Array<number>(rank).fill(0)
-
-  const options = (layer: L, over: string) => ({
-    poolSize: layer.poolSize,
-    stride: layer.stride,
-    padding: layer.paddingMode === 'manual' ? edgesOf(layer.paddingSize!) : layer.paddingMode,
-    poolFormat: over,
-  })
-
-  return defineLayer<L>({
-    functionName,
-    className: `MaxPooling${rank}DLayer`,
-    typeName: `${rank}-D Max Pooling`,
+  return poolingKind<L>(rank, {
+    word: 'Max',
     defaultName,
-    positional: { names: ['poolSize'], required: 1 },
-    description: (layer) =>
-      `${timesText(layer.poolSize)} max pooling with stride ${bracketText(layer.stride)} and ${paddingText(layer.paddingMode, layer.paddingSize)}`,
-    properties: [
-      fixed('poolSize', perDimension(rank, 'It is the extent of each window in pixels.')),
-      fixed(
-        'stride',
-        perDimension(rank, 'It is the step from window to window in pixels; the default is 1.'),
-        rank === 1 ? 1 : Array<number>(rank).fill(1),
-      ),
-      derived('paddingSize', paddingSizeCheck(rank), paddingSizeOf({ before: zeros, after: zeros })),
-      derived('paddingMode', accepts(v.picklist(['manual', 'same']), "'manual' or 'same'", 'Give padding.'), 'manual'),
-      fixed('hasUnpoolingOutputs', checkUnpooling, false),
-    ],
-    arguments: [
-      {
-        name: 'padding',
-        apply(value, _, place) {
-          const { mode, edges } = readPadding(value, rank, place, false)
-          return { paddingMode: mode, paddingSize: edges && paddingSizeOf(edges) }
-        },
-      },
-    ],
-    display: () => [
-      { properties: ['name', 'hasUnpoolingOutputs', 'numOutputs', 'outputNames'] },
-      { title: 'Hyperparameters', properties: ['poolSize', 'stride', 'paddingMode', 'paddingSize'] },
-    ],
-    check(layer, call) {
-      const { paddingMode, paddingSize } = layer
-      if (paddingMode === 'same') return
-      const pool = listOf(layer.poolSize)
-      const edges = paddingSize ? edgesOf(paddingSize) : [[], []]
-      if (!edges.every((row) => row.length === rank && row.every((extent, d) => extent < pool[d]!)))
-        throw new OptionError({
-          call,
-          expects: `padding smaller than the pool size (${timesText(pool)}) in each dimension`,
-          got: paddingSize ? bracketText(paddingSize) : 'none',
-          remedy: 'Give less padding: a window of nothing but padding has no value.',
-        })
-    },
-    resolve: (layer, [X]) =>
-      layer.paddingMode === 'same'
-        ? { paddingSize: resolvedSamePadding(X!, rank, listOf(layer.poolSize), listOf(layer.stride), functionName) }
-        : {},
-    output(layer, [X]) {
-      const { over } = windowedInput(X!, rank, functionName)
-      return maxpoolOperation.infer({ X: X! }, { ...options(layer, over), winners: false })
-    },
-    block(layer) {
-      const { poolSize, stride: poolStride, padding: poolPadding } = options(layer, '')
-      return { step: 'pooling', rank, options: { pooling: 'max', poolSize, poolStride, poolPadding } }
-    },
-    compute(layer, [X]) {
-      const { over } = windowedInput(X!, rank, functionName)
-      const { poolSize, ...rest } = options(layer, over)
-      return [maxpool(X!, poolSize, rest)]
-    },
+    property: fixed('hasUnpoolingOutputs', checkUnpooling, false),
+    display: { first: ['name', 'hasUnpoolingOutputs', 'numOutputs', 'outputNames'], last: [] },
+    infer: (_, X, options) => maxpoolOperation.infer({ X }, { ...options, winners: false }),
+    compute: (_, X, { poolSize, ...rest }) => maxpool(X, poolSize, rest),
+    block: () => ({ pooling: 'max' }),
   })
 }
 

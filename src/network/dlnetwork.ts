@@ -278,10 +278,10 @@ export class DlNetwork {
     this.#checkUse(call, inputs.length)
     const plan = this.#planFor(context.outputs, call)
     const parameters = context.parameters ? parametersFrom(this.#graph, context.parameters, call) : this.#traced
-    return scope(() => ({
-      outputs: runPlan(plan, this.#graph, inputs, { ...context, parameters }),
-      state: parameterRows(this.#graph, this.#traced, stateOf),
-    }))
+    return scope(() => {
+      const { outputs, states } = runPlan(plan, this.#graph, inputs, { ...context, parameters })
+      return { outputs, state: parameterRows(this.#graph, states, stateOf) }
+    })
   }
 
   #planFor(outputs: readonly string[] | undefined, call: string): ExecutionPlan {

@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
-import { isInputLayer, runLayer } from '../layers/layer.js'
-import type { LayerContext } from '../layers/layer-definition.js'
+import { evaluateLayer, isInputLayer } from '../layers/layer.js'
+import type { LayerContext, LayerResult } from '../layers/layer-definition.js'
 import { freeEarly, scope } from '../memory/scope.js'
 import { fusedSteps, runAsBlock } from './fusion.js'
 import { type LayerGraph, type Port, portKey, sourcesOf, topologicalOrder } from './layer-graph.js'
@@ -81,52 +81,64 @@ export interface PlanContext extends LayerContext {
   readonly observe?: (layer: string, outputs: readonly DlArray[]) => void
 }
 
+/** What a run gives. */
+interface RunResult {
+  readonly outputs: DlArray[]
+  /** By number of the layer, the state of those that changed it. */
+  readonly states: Map<number, NonNullable<LayerResult['state']>>
+}
+
 /** The layers of a step as one operation, or one after the other where they are looked at or do not fit into one. */
 function runStep(
   { layer, followers = [] }: Step,
   graph: LayerGraph,
   inputs: readonly DlArray[],
   context: PlanContext,
-): readonly DlArray[] {
+): { outputs: readonly DlArray[]; states: RunResult['states'] } {
   const numbers = [layer, ...followers]
+  const states: RunResult['states'] = new Map()
   if (followers.length > 0 && !context.observe) {
     const layers = numbers.map((number) => ({
       layer: graph.layers[number]!,
       parameters: context.parameters?.get(number),
     }))
     const Y = runAsBlock(layers, inputs[0]!)
-    if (Y) return [Y]
+    if (Y) return { outputs: [Y], states }
   }
   let read = inputs
   for (const number of numbers) {
     const one = graph.layers[number]!
     const before = read
-    read = scope(() => runLayer(one, before, context.parameters?.get(number), context))
+    const { outputs, state } = scope(() => evaluateLayer(one, before, context.parameters?.get(number), context))
+    read = outputs
+    if (state) states.set(number, state)
     context.observe?.(one.name, read)
     if (number !== layer && !read.includes(before[0]!)) freeEarly(before[0]!)
   }
-  return read
+  return { outputs: read, states }
 }
 
 /**
- * Takes the steps of a plan, within a scope that is the run's own. Each step runs in a scope of its own, and an array is freed after the last step that reads it, so that
- * only what a trace saved or what is returned lives on.
+ * Takes the steps of a plan, within a scope that is the run's own. Each step runs in a scope of its own, and an array is freed
+ * after the last step that reads it, so that only what a trace saved or what is returned lives on.
  */
 export function runPlan(
   plan: ExecutionPlan,
   graph: LayerGraph,
   inputs: readonly DlArray[],
   context: PlanContext,
-): DlArray[] {
+): RunResult {
   const slots: (DlArray | undefined)[] = new Array(plan.slots)
   plan.inputs.forEach((slot, i) => {
     if (slot !== undefined) slots[slot] = inputs[i]
   })
+  const states: RunResult['states'] = new Map()
   for (const step of plan.steps) {
     const read = step.inputs.map((slot) => slots[slot]!)
     const results = scope(() => runStep(step, graph, read, context))
+    for (const [layer, state] of results.states) states.set(layer, state)
     step.outputs.forEach((slot, i) => {
-      slots[slot] = results[i]
+      slots[slot] = results.outputs[i]
     })
     for (const slot of step.finished) {
       const array = slots[slot]
@@ -135,5 +147,5 @@ export function runPlan(
       if (array && !slots.includes(array)) freeEarly(array)
     }
   }
-  return plan.outputs.map((slot) => slots[slot]!)
+  return { outputs: plan.outputs.map((slot) => slots[slot]!), states }
 }

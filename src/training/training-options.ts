@@ -89,7 +89,11 @@ interface CommonOptions {
   readonly gradientThresholdMethod: 'l2norm' | 'global-l2norm' | 'absolute-value'
   /** Whether statistics of input layers are computed anew from the training data. Default true. */
   readonly resetInputNormalization: boolean
-  readonly batchNormalizationStatistics: 'auto'
+  /**
+   * How batch normalization layers get the statistics of prediction: `'moving'`, which `'auto'` (default) means too, joins those
+   * of each mini-batch to the ones before.
+   */
+  readonly batchNormalizationStatistics: 'auto' | 'moving'
   /** `[X, T]`, a datastore that holds both, or mini-batches, to validate with. Default: none. */
   readonly validationData: ValidationData | undefined
   /** Iterations between validations. Default 50. */

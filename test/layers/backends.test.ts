@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest'
+import type { DlArray } from '../../src/array/dlarray.js'
 import type { BackendName } from '../../src/array/storage.js'
 import { setBackend } from '../../src/backends/current.js'
 import { memory } from '../../src/backends/memory.js'
@@ -6,7 +7,7 @@ import { convolution1dLayer, convolution2dLayer, convolution3dLayer } from '../.
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import { image3dInputLayer, imageInputLayer } from '../../src/layers/image-input.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
-import { inferLayer, initializeLayer, inputInfo, type Layer, learnablesOf, runLayer } from '../../src/layers/layer.js'
+import { inferLayer, initializeLayer, inputInfo, type Layer, learnablesOf } from '../../src/layers/layer.js'
 import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../src/layers/max-pooling.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
@@ -15,6 +16,7 @@ import { scope } from '../../src/memory/scope.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
 import { expectClose, SINGLE } from '../support/close.js'
+import { runLayer } from '../support/layers.js'
 
 afterAll(() => setBackend('wasm'))
 
@@ -32,7 +34,7 @@ function run(backend: BackendName, make: () => Layer[], size: number[]): Float32
   }
   return scope(() => {
     const format = inputInfo(layers[0]!)!.dims
-    let X = [dlarray(randn(size, { stream: new RandomStream(4) }), format)]
+    let X: readonly DlArray[] = [dlarray(randn(size, { stream: new RandomStream(4) }), format)]
     for (const layer of layers) X = runLayer(layer, X, undefined, context)
     return X[0]!.values()
   })

@@ -1,11 +1,12 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/backends/current.js'
 import { convolution1dLayer, convolution2dLayer, convolution3dLayer } from '../../src/layers/convolution.js'
-import { inferLayer, initializeLayer, type Layer, learnablesOf, properties, runLayer } from '../../src/layers/layer.js'
+import { inferLayer, initializeLayer, type Layer, learnablesOf, properties } from '../../src/layers/layer.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
 import { DOUBLE, expectClose } from '../support/close.js'
+import { runLayer } from '../support/layers.js'
 
 beforeAll(() => setBackend('reference'))
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/backends/current.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
-import { inferLayer, initializeLayer, properties, runLayer } from '../../src/layers/layer.js'
+import { inferLayer, initializeLayer, properties } from '../../src/layers/layer.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
 import { dlarray } from '../../src/operations/dlarray.js'
@@ -9,6 +9,7 @@ import { fullyconnect } from '../../src/operations/fullyconnect.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
 import { softmax } from '../../src/operations/softmax.js'
 import { DOUBLE, expectClose } from '../support/close.js'
+import { runLayer } from '../support/layers.js'
 
 beforeAll(() => setBackend('reference'))
 

@@ -13,7 +13,6 @@ import {
   isInputLayer,
   type Layer,
   properties,
-  runLayer,
 } from '../../src/layers/layer.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
@@ -23,6 +22,7 @@ import { RandomStream, randn } from '../../src/operations/random.js'
 import { stripdims } from '../../src/operations/relabel.js'
 import { sum } from '../../src/operations/sum.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
+import { runLayer } from '../support/layers.js'
 
 beforeAll(() => setBackend('reference'))
 

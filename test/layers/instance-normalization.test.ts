@@ -12,7 +12,6 @@ import {
   type Layer,
   learnablesOf,
   properties,
-  runLayer,
   setFactor,
   setLearnable,
 } from '../../src/layers/layer.js'
@@ -23,6 +22,7 @@ import { instancenorm } from '../../src/operations/instancenorm.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
 import { sum } from '../../src/operations/sum.js'
 import { DOUBLE, expectClose } from '../support/close.js'
+import { runLayer } from '../support/layers.js'
 
 beforeAll(() => setBackend('reference'))
 

@@ -1,15 +1,25 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/backends/current.js'
 import { OptionError } from '../../src/errors.js'
+import {
+  averagePooling1dLayer,
+  averagePooling2dLayer,
+  averagePooling3dLayer,
+} from '../../src/layers/average-pooling.js'
+import { batchNormalizationLayer } from '../../src/layers/batch-normalization.js'
 import { convolution1dLayer, convolution2dLayer, convolution3dLayer } from '../../src/layers/convolution.js'
 import { featureInputLayer } from '../../src/layers/feature-input.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
+import { globalAveragePooling1dLayer, globalMaxPooling2dLayer } from '../../src/layers/global-pooling.js'
+import { groupNormalizationLayer } from '../../src/layers/group-normalization.js'
 import { image3dInputLayer, imageInputLayer } from '../../src/layers/image-input.js'
 import { inputLayer } from '../../src/layers/input.js'
 import { needsStatistics } from '../../src/layers/input-normalization.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
 import { initializeLayer, inputInfo, type Layer, properties } from '../../src/layers/layer.js'
 import { layerFromJSON, layerToJSON } from '../../src/layers/layer-json.js'
+import { layerNormalizationLayer } from '../../src/layers/layer-normalization.js'
+import { leakyReluLayer } from '../../src/layers/leaky-relu.js'
 import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../src/layers/max-pooling.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
@@ -20,7 +30,8 @@ beforeAll(() => setBackend('reference'))
 
 /** Properties with arrays as plain data; parameters, which files keep apart, left out. */
 function comparable(layer: Layer): Record<string, unknown> {
-  const parameters = ['weights', 'bias', 'offset', 'scale']
+  // the scale of a leaky ReLU is a setting
+  const parameters = ['weights', 'bias', 'offset', ...(layer.className === 'LeakyReLULayer' ? [] : ['scale'])]
   return Object.fromEntries(
     Object.entries(properties(layer))
       .filter(([name]) => !parameters.includes(name))
@@ -52,6 +63,17 @@ const everyKind: [string, () => Layer][] = [
   ['maxPooling3dLayer', () => maxPooling3dLayer([1, 2, 3], { padding: [0, 1, 2] })],
   ['fullyConnectedLayer', () => fullyConnectedLayer(10, { inputSize: 20, weightLearnRateFactor: 2 })],
   ['softmaxLayer', () => softmaxLayer()],
+  ['batchNormalizationLayer', () => batchNormalizationLayer({ meanDecay: 0.5, varianceDecay: 0, numChannels: 3 })],
+  ['groupNormalizationLayer', () => groupNormalizationLayer(4, { epsilon: 1e-3 })],
+  ['groupNormalizationLayer', () => groupNormalizationLayer('all-channels')],
+  ['layerNormalizationLayer', () => layerNormalizationLayer({ operationDimension: 'spatial-channel' })],
+  ['leakyReluLayer', () => leakyReluLayer(0.2)],
+  ['leakyReluLayer', () => leakyReluLayer()],
+  ['averagePooling1dLayer', () => averagePooling1dLayer(3, { stride: 2, padding: [1, 2] })],
+  ['averagePooling2dLayer', () => averagePooling2dLayer(2, { padding: 'same', paddingValue: 'mean' })],
+  ['averagePooling3dLayer', () => averagePooling3dLayer([1, 2, 3], { padding: [0, 1, 2] })],
+  ['globalAveragePooling1dLayer', () => globalAveragePooling1dLayer({ name: 'gap' })],
+  ['globalMaxPooling2dLayer', () => globalMaxPooling2dLayer()],
 ]
 
 describe('layers as JSON', () => {

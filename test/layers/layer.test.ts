@@ -14,7 +14,6 @@ import {
   initializeLayer,
   isLayer,
   type Layer,
-  runLayer,
   setState,
   stateOf,
 } from '../../src/layers/layer.js'
@@ -25,6 +24,7 @@ import { softmaxLayer } from '../../src/layers/softmax.js'
 import { minus, plus } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
+import { runLayer } from '../support/layers.js'
 
 beforeAll(() => setBackend('reference'))
 

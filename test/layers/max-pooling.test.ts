@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/backends/current.js'
-import { inferLayer, initializeLayer, type Layer, properties, runLayer } from '../../src/layers/layer.js'
+import { inferLayer, initializeLayer, type Layer, properties } from '../../src/layers/layer.js'
 import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../src/layers/max-pooling.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
+import { runLayer } from '../support/layers.js'
 
 beforeAll(() => setBackend('reference'))
 
@@ -98,6 +99,7 @@ describe('sizes and values', () => {
     ['2-D over S and T', () => maxPooling2dLayer([2, 3]), [[4, 2, 3, 6], 'SCBT'], [3, 2, 3, 4]],
     ['1-D over S', () => maxPooling1dLayer(2, { stride: 2 }), [[7, 2, 3], 'SCB'], [3, 2, 3]],
     ['1-D over T', () => maxPooling1dLayer(2, { stride: 2 }), [[2, 3, 7], 'CBT'], [2, 3, 3]],
+    ['3-D over S and T', () => maxPooling3dLayer([2, 1, 3]), [[4, 2, 2, 2, 6], 'SSCBT'], [3, 2, 2, 2, 4]],
     ['3-D', () => maxPooling3dLayer(2, { stride: 2, padding: 1 }), [[4, 5, 6, 2, 2], 'SSSCB'], [3, 3, 4, 2, 2]],
   ]
 

@@ -1,14 +1,24 @@
 import { inspect } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/backends/current.js'
+import {
+  averagePooling1dLayer,
+  averagePooling2dLayer,
+  averagePooling3dLayer,
+} from '../../src/layers/average-pooling.js'
+import { batchNormalizationLayer } from '../../src/layers/batch-normalization.js'
 import { convolution1dLayer, convolution2dLayer, convolution3dLayer } from '../../src/layers/convolution.js'
 import { featureInputLayer } from '../../src/layers/feature-input.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
+import { globalAveragePooling1dLayer, globalMaxPooling2dLayer } from '../../src/layers/global-pooling.js'
+import { groupNormalizationLayer } from '../../src/layers/group-normalization.js'
 import { image3dInputLayer, imageInputLayer } from '../../src/layers/image-input.js'
 import { inputLayer } from '../../src/layers/input.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
 import { inferLayer, initializeLayer, inputInfo, type Layer } from '../../src/layers/layer.js'
 import { layerArray } from '../../src/layers/layer-array.js'
+import { layerNormalizationLayer } from '../../src/layers/layer-normalization.js'
+import { leakyReluLayer } from '../../src/layers/leaky-relu.js'
 import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../src/layers/max-pooling.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
@@ -94,31 +104,51 @@ describe('a layer array', () => {
       maxPooling2dLayer(3, { stride: 2, padding: 'same' }),
       maxPooling3dLayer(2, { stride: [1, 2, 2], padding: 1 }),
       instanceNormalizationLayer({ numChannels: 20 }),
+      batchNormalizationLayer(),
+      batchNormalizationLayer({ numChannels: 64 }),
+      groupNormalizationLayer('all-channels'),
+      layerNormalizationLayer(),
+      leakyReluLayer(),
+      averagePooling1dLayer(2),
+      averagePooling2dLayer(2, { stride: 2 }),
+      averagePooling3dLayer(2, { padding: 'same' }),
+      globalAveragePooling1dLayer(),
+      globalMaxPooling2dLayer(),
     ])
     expect(String(layers)).toMatchInlineSnapshot(`
-      "  21×1 Layer array with layers:
+      "  31×1 Layer array with layers:
 
-           1   'in'            Image Input              416×416×3 images
-           2   ''              Image Input              28×28×1 images with 'rescale-zero-one' normalization
-           3   ''              Image Input              28×28×1 images with custom normalization
-           4   ''              3-D Image Input          28×28×28×3 images with 'zerocenter' normalization
-           5   ''              Feature Input            4 features
-           6   ''              Feature Input            4 features with 'zscore' normalization
-           7   ''              Sequence Input           Sequence input with 12 dimensions
-           8   ''              Sequence Input           Sequence input with 28×28×3 dimensions
-           9   ''              Input                    28×28×3×NaN input with format 'SSCB'
-          10   ''              Input                    28×28 unformatted input
-          11   ''              1-D Convolution          20 5 convolutions with stride 1 and padding [0  0]
-          12   ''              1-D Convolution          20 5 convolutions with stride 1 and padding 'causal'
-          13   ''              1-D Convolution          20 5×3 convolutions with stride 2 and padding [1  2]
-          14   'a_long_name'   2-D Convolution          20 5×5 convolutions with stride [1  1] and padding 'same'
-          15   ''              2-D Convolution          8 3×5 convolutions with stride [1  1], dilation factor [2  2], and padding [1  1  1  1]
-          16   ''              2-D Convolution          64 7×7×3 convolutions with stride [2  2] and padding [3  3  3  3]
-          17   ''              3-D Convolution          20 5×5×5 convolutions with stride [1  1  1] and padding [0  0  0; 0  0  0]
-          18   ''              1-D Max Pooling          2 max pooling with stride 1 and padding [0  0]
-          19   ''              2-D Max Pooling          3×3 max pooling with stride [2  2] and padding 'same'
-          20   ''              3-D Max Pooling          2×2×2 max pooling with stride [1  2  2] and padding [1  1  1; 1  1  1]
-          21   ''              Instance Normalization   Instance normalization with 20 channels"
+           1   'in'            Image Input                  416×416×3 images
+           2   ''              Image Input                  28×28×1 images with 'rescale-zero-one' normalization
+           3   ''              Image Input                  28×28×1 images with custom normalization
+           4   ''              3-D Image Input              28×28×28×3 images with 'zerocenter' normalization
+           5   ''              Feature Input                4 features
+           6   ''              Feature Input                4 features with 'zscore' normalization
+           7   ''              Sequence Input               Sequence input with 12 dimensions
+           8   ''              Sequence Input               Sequence input with 28×28×3 dimensions
+           9   ''              Input                        28×28×3×NaN input with format 'SSCB'
+          10   ''              Input                        28×28 unformatted input
+          11   ''              1-D Convolution              20 5 convolutions with stride 1 and padding [0  0]
+          12   ''              1-D Convolution              20 5 convolutions with stride 1 and padding 'causal'
+          13   ''              1-D Convolution              20 5×3 convolutions with stride 2 and padding [1  2]
+          14   'a_long_name'   2-D Convolution              20 5×5 convolutions with stride [1  1] and padding 'same'
+          15   ''              2-D Convolution              8 3×5 convolutions with stride [1  1], dilation factor [2  2], and padding [1  1  1  1]
+          16   ''              2-D Convolution              64 7×7×3 convolutions with stride [2  2] and padding [3  3  3  3]
+          17   ''              3-D Convolution              20 5×5×5 convolutions with stride [1  1  1] and padding [0  0  0; 0  0  0]
+          18   ''              1-D Max Pooling              2 max pooling with stride 1 and padding [0  0]
+          19   ''              2-D Max Pooling              3×3 max pooling with stride [2  2] and padding 'same'
+          20   ''              3-D Max Pooling              2×2×2 max pooling with stride [1  2  2] and padding [1  1  1; 1  1  1]
+          21   ''              Instance Normalization       Instance normalization with 20 channels
+          22   ''              Batch Normalization          Batch normalization
+          23   ''              Batch Normalization          Batch normalization with 64 channels
+          24   ''              Group Normalization          Group normalization
+          25   ''              Layer Normalization          Layer normalization
+          26   ''              Leaky ReLU                   Leaky ReLU with scale 0.01
+          27   ''              1-D Average Pooling          2 average pooling with stride 1 and padding [0  0]
+          28   ''              2-D Average Pooling          2×2 average pooling with stride [2  2] and padding [0  0  0  0]
+          29   ''              3-D Average Pooling          2×2×2 average pooling with stride [1  1  1] and padding 'same'
+          30   ''              1-D Global Average Pooling   1-D global average pooling
+          31   ''              2-D Global Max Pooling       2-D global max pooling"
     `)
   })
 
@@ -190,6 +220,15 @@ describe('a layer', () => {
     ['fully connected', () => fullyConnectedLayer(10, { name: 'fc' })],
     ['ReLU', () => reluLayer({ name: 'relu_1' })],
     ['softmax', () => softmaxLayer()],
+    ['batch normalization', () => batchNormalizationLayer('Name', 'batchnorm')],
+    ['group normalization', () => groupNormalizationLayer(3)],
+    ['layer normalization', () => layerNormalizationLayer()],
+    ['leaky ReLU', () => leakyReluLayer(0.1)],
+    ['1-D average pooling', () => averagePooling1dLayer(2)],
+    ['2-D average pooling', () => averagePooling2dLayer(2, { paddingValue: 'mean', padding: 'same', name: 'avg1' })],
+    ['3-D average pooling', () => averagePooling3dLayer(2)],
+    ['global average pooling', () => globalAveragePooling1dLayer()],
+    ['global max pooling', () => globalMaxPooling2dLayer({ name: 'gmp' })],
   ]
 
   it.each(printed)('prints %s', (_, make) => {

@@ -1,0 +1,147 @@
+import * as v from 'valibot'
+import type { DlArray } from '../array/dlarray.js'
+import { withoutRecording } from '../autodiff/record.js'
+import { OptionError } from '../errors.js'
+import { batchnorm, batchnormOperation, batchnormWithStatistics } from '../operations/batchnorm.js'
+import { castOperation } from '../operations/cast.js'
+import { relabelOperation } from '../operations/relabel.js'
+import { defineLayer } from './layer.js'
+import {
+  checkVectors,
+  epsilonProperty,
+  factorProperties,
+  type NormalizationLayer,
+  type NormalizationOptions,
+  normalizationParts,
+  normalizationText,
+  numChannelsProperty,
+  parameterProperties,
+  perChannelSize,
+} from './normalization.js'
+import { accepts, type NameValuePairs, type NumericInput, numeric, settable } from './property.js'
+
+export interface BatchNormalizationOptions extends NormalizationOptions {
+  /** Mean of each channel, used in prediction; default empty: 0 before training. */
+  readonly trainedMean?: NumericInput
+  /** Variance of each channel, used in prediction; default empty: 1 before training. */
+  readonly trainedVariance?: NumericInput
+  /** Part of a mini-batch's mean in the mean kept for prediction, 0 to 1; default 0.1. */
+  readonly meanDecay?: number
+  /** Part of a mini-batch's variance in the variance kept for prediction, 0 to 1; default 0.1. */
+  readonly varianceDecay?: number
+}
+
+export interface BatchNormalizationLayer extends NormalizationLayer {
+  get trainedMean(): DlArray | undefined
+  set trainedMean(value: NumericInput | undefined)
+  get trainedVariance(): DlArray | undefined
+  set trainedVariance(value: NumericInput | undefined)
+  meanDecay: number
+  varianceDecay: number
+}
+
+const functionName = 'batchNormalizationLayer'
+
+const decay = (name: string) =>
+  settable(
+    name,
+    accepts(
+      v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+      'a number from 0 to 1',
+      'It is the part of each mini-batch in the statistics kept for prediction; the default is 0.1.',
+    ),
+    0.1,
+  )
+
+/** A new value of a state parameter, in its size and class. */
+function stateLike(value: DlArray, before: DlArray): DlArray {
+  return withoutRecording(() => {
+    const type = before.underlyingType === 'double' ? 'double' : 'single'
+    const X = value.underlyingType === type ? value : castOperation.run({ X: value }, { type })
+    return relabelOperation.run({ X }, { size: before.size, dims: '' })
+  })
+}
+
+const kind = defineLayer<BatchNormalizationLayer>({
+  ...normalizationParts(functionName),
+  className: 'BatchNormalizationLayer',
+  typeName: 'Batch Normalization',
+  defaultName: 'batchnorm',
+  description: (layer) => normalizationText('Batch normalization', layer),
+  properties: [
+    numeric('trainedMean'),
+    numeric('trainedVariance'),
+    epsilonProperty,
+    numChannelsProperty,
+    ...parameterProperties,
+    decay('meanDecay'),
+    decay('varianceDecay'),
+    ...factorProperties,
+  ],
+  display: () => [
+    { properties: ['name', 'numChannels', 'trainedMean', 'trainedVariance'] },
+    { title: 'Hyperparameters', properties: ['meanDecay', 'varianceDecay', 'epsilon'] },
+    { title: 'Learnable Parameters', properties: ['offset', 'scale'] },
+  ],
+  state: [
+    {
+      name: 'TrainedMean',
+      property: 'trainedMean',
+      size: (layer, inputs) => perChannelSize(layer, inputs, functionName),
+      initial: 0,
+    },
+    {
+      name: 'TrainedVariance',
+      property: 'trainedVariance',
+      size: (layer, inputs) => perChannelSize(layer, inputs, functionName),
+      initial: 1,
+    },
+  ],
+  check(layer, call) {
+    const { offset, scale, trainedMean, trainedVariance } = layer
+    checkVectors(layer, { offset, scale, trainedMean, trainedVariance }, call)
+    const negative = trainedVariance?.values().find((value) => value < 0)
+    if (negative !== undefined)
+      throw new OptionError({
+        call,
+        expects: 'variances of 0 or more for trainedVariance',
+        got: String(negative),
+        remedy: 'Give the variance of each channel; [] empties it.',
+      })
+  },
+  output: (layer, [X], { Offset, Scale }) =>
+    batchnormOperation.infer({ X: X!, offset: Offset!, scale: Scale! }, { epsilon: layer.epsilon }).slice(0, 1),
+  compute: ({ epsilon }, [X], { Offset, Scale, TrainedMean, TrainedVariance }) => [
+    batchnorm(X!, Offset!, Scale!, TrainedMean!, TrainedVariance!, { epsilon }),
+  ],
+  train({ epsilon, meanDecay, varianceDecay }, [X], { Offset, Scale, TrainedMean, TrainedVariance }) {
+    const decays = { epsilon, meanDecay, varianceDecay }
+    const { Y, mu, sigmaSq } = batchnormWithStatistics(X!, Offset!, Scale!, TrainedMean!, TrainedVariance!, decays)
+    return {
+      outputs: [Y],
+      state: { TrainedMean: stateLike(mu, TrainedMean!), TrainedVariance: stateLike(sigmaSq, TrainedVariance!) },
+    }
+  },
+})
+
+/**
+ * Layer that normalizes each channel over all observations of a mini-batch and over the spatial and time dimensions, then
+ * scales and shifts it: y = scale * (x - mean) / sqrt(variance + epsilon) + offset.
+ *
+ * In training, mean and biased variance are those of the mini-batch; the layer's state follows them, each
+ * decay * that of the mini-batch + (1 - decay) * the one before. In prediction they are the state: `trainedMean` and
+ * `trainedVariance`, 0 and 1 before training.
+ *
+ * Options as one object, or as MATLAB's pairs. Input and output have the same format, any with C. Scale, offset and state become
+ * 1-by-...-by-C, with a leading singleton for each S, or C-by-1. `forward` of a network returns the new state; `trainnet` keeps it.
+ *
+ * Errors: an {@link OptionError} for options outside what is accepted. Source: MATLAB, `batchNormalizationLayer`; Ioffe, Szegedy,
+ * "Batch Normalization", 2015.
+ */
+export function batchNormalizationLayer(options?: BatchNormalizationOptions): BatchNormalizationLayer
+export function batchNormalizationLayer(...pairs: NameValuePairs): BatchNormalizationLayer
+export function batchNormalizationLayer(...given: unknown[]): BatchNormalizationLayer {
+  return kind.create(given)
+}
+
+export { kind as batchNormalizationKind }
