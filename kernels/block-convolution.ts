@@ -4,21 +4,25 @@
 import { Block, observationBackward, observationForward, observationMeasure } from './block';
 import { resultBytes } from './block-plane';
 import { ConvolveDirectBlock, convolveDirectTo } from './convolution-direct';
-import { directOffsets, directProducts, FilterGradientDirectBlock } from './convolution-gradient-direct';
+import { directOffsets, directProducts, directSums, FilterGradientDirectBlock } from './convolution-gradient-direct';
 import { SCRATCH_BYTES, scratch } from './scratch';
+import { convolveLinesTo, LinesBlock } from './winograd-lines';
+import { clearBand, gradientOffsets, lineGradientProducts, LinesGradientBlock, lineGradientSums } from './winograd-lines-gradient';
 
 @unmanaged
 class BlockConvolution {
-  /** The block of convolveDirect or of convolveFilterGradientDirect. */
+  /** The block of convolveDirect or convolveLines, of convolveFilterGradientDirect or convolveLinesGradient. */
   convolution: usize;
   /** The block of blockForward or blockBackward. */
   tail: usize;
-  /** Work items of convolveDirect in an observation. */
+  /** Work items of the convolution in an observation. */
   items: i32;
   /** 1: what lies between the two is written to x forward, to dx backward. */
   kept: i32;
   /** Forward. 1: planes are only measured, as blockMeasure does; what follows needs the statistics of all. */
   measured: i32;
+  /** 1: the convolution is that of winograd-lines.ts. */
+  transformed: i32;
 }
 
 /** What an observation's planes take behind the rest of a thread's working memory. */
@@ -32,12 +36,14 @@ function behind(bytes: usize): usize {
  * 384 KB.
  */
 export function blockConvolveForward(b: BlockConvolution, begin: i32, end: i32): void {
-  const convolution = changetype<ConvolveDirectBlock>(b.convolution);
   const tail = changetype<Block>(b.tail);
   const bytes = (<usize>tail.inner * <usize>tail.channels) << 2;
   for (let n = begin; n < end; ++n) {
     const z = b.kept ? tail.x + <usize>n * bytes : behind(bytes);
-    convolveDirectTo(convolution, n * b.items, (n + 1) * b.items, z - <usize>n * bytes);
+    const first = n * b.items;
+    const y = z - <usize>n * bytes;
+    if (b.transformed) convolveLinesTo(changetype<LinesBlock>(b.convolution), first, first + b.items, y);
+    else convolveDirectTo(changetype<ConvolveDirectBlock>(b.convolution), first, first + b.items, y);
     if (b.measured) observationMeasure(tail, n, z);
     else observationForward(tail, n, z);
   }
@@ -49,18 +55,20 @@ export function blockConvolveForward(b: BlockConvolution, begin: i32, end: i32):
  * observation's planes unless kept, and the band fit in the working memory together.
  */
 export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32): void {
+  // both blocks have the same fields
   const convolution = changetype<FilterGradientDirectBlock>(b.convolution);
+  const transformed = changetype<LinesGradientBlock>(b.convolution);
   const tail = changetype<Block>(b.tail);
   const plane = <usize>tail.inner << 2;
   const bytes = plane * <usize>tail.channels;
   const result = resultBytes(tail);
   // in front of it is what the tail uses
   const offsets = scratch + ((plane + 2 * max(plane, result) + 63) & ~63);
-  const band = directOffsets(convolution, offsets);
+  const band = b.transformed ? gradientOffsets(transformed, offsets) : directOffsets(convolution, offsets);
+  const sums = b.transformed ? lineGradientSums(transformed) : directSums(convolution);
   const groups = convolution.groups;
   const planeX = ((convolution.heightX * convolution.widthX * convolution.depthX) as usize) << 2;
-  const k4 = (convolution.tapsH * convolution.tapsW * convolution.tapsD * convolution.channels + 3) & ~3;
-  const sums = <usize>((convolution.filters + 1) & ~1) * <usize>k4 << 2;
+  if (b.transformed) clearBand(transformed, band);
   for (let split = begin; split < end; ++split) {
     const from = ((split as i64) * (convolution.observations as i64) / (convolution.splits as i64)) as i32;
     const until = (((split + 1) as i64) * (convolution.observations as i64) / (convolution.splits as i64)) as i32;
@@ -71,7 +79,9 @@ export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32)
       for (let group = 0; group < groups; ++group) {
         const image = convolution.x + ((n * groups + group) * convolution.channels as usize) * planeX;
         const dzGroup = dz + <usize>(group * convolution.filters) * plane;
-        directProducts(convolution, image, dzGroup, convolution.partials + <usize>(split * groups + group) * sums, offsets, band, n == from);
+        const to = convolution.partials + <usize>(split * groups + group) * sums;
+        if (b.transformed) lineGradientProducts(transformed, image, dzGroup, to, offsets, band, n == from);
+        else directProducts(convolution, image, dzGroup, to, offsets, band, n == from);
       }
     }
   }

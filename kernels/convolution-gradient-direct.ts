@@ -105,6 +105,13 @@ function bandWidth<B>(b: B): i32 {
   return (b.lines - 1) * b.stepW + (b.tapsW - 1) * b.spacingW + 1;
 }
 
+/** Bytes of the partial sums of a group. */
+@inline
+export function directSums<B>(b: B): usize {
+  const k4 = (b.tapsH * b.tapsW * b.tapsD * b.channels + 3) & ~3;
+  return <usize>((b.filters + 1) & ~1) * <usize>k4 << 2;
+}
+
 /** Where each row k reads in the band, in bytes; rows up to a multiple of 4 read anywhere. Returns what is behind. */
 export function directOffsets<B>(b: B, to: usize): usize {
   const height = bandHeight(b);
@@ -185,8 +192,7 @@ export function directProducts<B>(b: B, image: usize, dy: usize, partial: usize,
  * Order of summation: lane by lane over the lines that share a band, the lanes, then band after band.
  */
 export function convolveFilterGradientDirect(b: FilterGradientDirectBlock, begin: i32, end: i32): void {
-  const k4 = (b.tapsH * b.tapsW * b.tapsD * b.channels + 3) & ~3;
-  const filters2 = (b.filters + 1) & ~1;
+  const sums = directSums(b);
   const offsets = scratch;
   const band = directOffsets(b, offsets);
   const planeX = ((b.heightX * b.widthX * b.depthX) as usize) << 2;
@@ -194,7 +200,7 @@ export function convolveFilterGradientDirect(b: FilterGradientDirectBlock, begin
   for (let item = begin; item < end; item++) {
     const split = item % b.splits;
     const group = item / b.splits;
-    const to = b.partials + ((((split * b.groups + group) * filters2) as usize) * (k4 as usize) << 2);
+    const to = b.partials + <usize>(split * b.groups + group) * sums;
     const from = ((split as i64) * (b.observations as i64) / (b.splits as i64)) as i32;
     const until = (((split + 1) as i64) * (b.observations as i64) / (b.splits as i64)) as i32;
     for (let n = from; n < until; n++) {

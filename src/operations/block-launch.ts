@@ -3,12 +3,12 @@ import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
 import { launchMoments } from './batchnorm.js'
 import type { BlockInputs, BlockParameter, BlockPlan } from './block-options.js'
 import {
-  directGradientCut,
+  filterGradientCut,
   launchConvolve,
   launchConvolveTransposed,
   launchFilterGradient,
-  withDirectConvolution,
-  withDirectGradient,
+  withConvolutionByObservation,
+  withFilterGradient,
 } from './convolution-launch.js'
 
 // Launches the kernels of kernels/block.ts.
@@ -20,8 +20,6 @@ const ENOUGH_OBSERVATIONS = 8
 /** Bytes that kernels/block-convolution.ts finds in the working memory of a thread: for an observation's planes, and in all. */
 const MOST_PLANES = 384 * 1024
 const WORKING_MEMORY = 2 ** 21
-/** What the gradient for filters needs of it besides. */
-const GRADIENT_MEMORY = 2 ** 18 + 2 ** 16
 const NORMALIZATIONS = { none: 0, within: 1, across: 2, given: 2 } as const
 const ACTIVATIONS = { none: 0, relu: 1, leakyrelu: 2 } as const
 const POOLINGS = { max: 1, average: 2 } as const
@@ -150,11 +148,18 @@ export function launchBlock(
       const byObservation = (z: number) =>
         plan.observations >= ENOUGH_OBSERVATIONS &&
         (z !== 0 || planesBytes(plan) <= MOST_PLANES) &&
-        withDirectConvolution(wasm, convolution, { ...addresses, Y: z }, (block, items) => {
+        withConvolutionByObservation(wasm, convolution, { ...addresses, Y: z }, ({ kernel, address, items }) => {
           wasm.withBlock('blockForward', { ...forward, x: z }, (rest) =>
             wasm.launch(
               'blockConvolveForward',
-              { convolution: block, tail: rest, items, kept: z === 0 ? 0 : 1, measured: across ? 1 : 0 },
+              {
+                convolution: address,
+                tail: rest,
+                items,
+                kept: z === 0 ? 0 : 1,
+                measured: across ? 1 : 0,
+                transformed: kernel === 'convolveLines' ? 1 : 0,
+              },
               { items: plan.observations },
             ),
           )
@@ -258,26 +263,29 @@ function launchThroughTail(
     else wasm.withTemporary(4 * numel(plan.Z.size), (dx) => back(at.X, dx))
     return
   }
-  const cut = wanted.weights ? directGradientCut(convolution) : undefined
+  const cut = wanted.weights ? filterGradientCut(convolution) : undefined
   const windows = plan.pooling ? numel(plan.pooling.geometry.output) : 0
-  const room = 4 * plan.inner + 8 * Math.max(plan.inner, windows) + GRADIENT_MEMORY + (wanted.X ? 0 : planesBytes(plan))
+  const room =
+    4 * plan.inner + 8 * Math.max(plan.inner, windows) + (cut?.memory ?? 0) + (wanted.X ? 0 : planesBytes(plan))
   const together = cut && cut.splits >= ENOUGH_OBSERVATIONS && room <= WORKING_MEMORY ? cut : undefined
   const lend = (use: (dZ: number) => void) =>
     together && !wanted.X ? use(0) : wasm.withTemporary(4 * numel(plan.Z.size), use)
   lend((dZ) => {
     const gradient = { X: at.X, dY: dZ, dWeights: at.dWeights }
     if (together)
-      withDirectGradient(wasm, convolution, gradient, together, (block) =>
-        wasm.withBlock('convolveFilterGradientDirect', block, (address) =>
+      withFilterGradient(wasm, convolution, gradient, together, (sums) => {
+        const transformed = sums.kernel === 'convolveLinesGradient' ? 1 : 0
+        const run = (address: number) =>
           wasm.withBlock('blockBackward', { ...backward, x: at.Z, dx: dZ }, (rest) =>
             wasm.launch(
               'blockConvolveBackward',
-              { convolution: address, tail: rest, items: 0, kept: dZ === 0 ? 0 : 1, measured: 0 },
+              { convolution: address, tail: rest, items: 0, kept: dZ === 0 ? 0 : 1, measured: 0, transformed },
               { items: together.splits, grain: 1 },
             ),
-          ),
-        ),
-      )
+          )
+        if (sums.kernel === 'convolveLinesGradient') wasm.withBlock(sums.kernel, sums.block, run)
+        else wasm.withBlock(sums.kernel, sums.block, run)
+      })
     else {
       back(at.Z, dZ)
       if (wanted.weights) launchFilterGradient(wasm, convolution, gradient)

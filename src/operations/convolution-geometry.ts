@@ -233,3 +233,28 @@ export function resolveEdges(given: Exclude<Padding, string>, rank: number, name
   if (before.length !== rank || after.length !== rank || !whole(before) || !whole(after)) throw wrong()
   return { before, after }
 }
+
+/** The triple with the other sign. */
+export function negative([height, width, depth]: Triple): Triple {
+  return [-height, -width, -depth]
+}
+
+/** The fields `name`H, `name`W and `name`D of a kernel's block. */
+export function inDimensions<N extends string>(
+  name: N,
+  [height, width, depth]: Triple,
+): { readonly [K in `${N}H` | `${N}W` | `${N}D`]: number } {
+  return { [`${name}H`]: height, [`${name}W`]: width, [`${name}D`]: depth } as {
+    readonly [K in `${N}H` | `${N}W` | `${N}D`]: number
+  }
+}
+
+/** The fields height, width and depth of an array of a kernel's block. */
+export function extents<A extends 'X' | 'Y'>(
+  array: A,
+  [height, width, depth]: Triple,
+): { readonly [K in `height${A}` | `width${A}` | `depth${A}`]: number } {
+  return { [`height${array}`]: height, [`width${array}`]: width, [`depth${array}`]: depth } as {
+    readonly [K in `height${A}` | `width${A}` | `depth${A}`]: number
+  }
+}

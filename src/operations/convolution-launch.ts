@@ -1,5 +1,12 @@
 import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
-import { type ConvolutionGeometry, product, type Triple } from './convolution-geometry.js'
+import {
+  type ConvolutionGeometry,
+  extents,
+  inDimensions,
+  negative,
+  product,
+  type Triple,
+} from './convolution-geometry.js'
 import type { Addresses, ImplicitProduct } from './implicit-product.js'
 import {
   launchWinograd,
@@ -7,6 +14,14 @@ import {
   winogradApplies,
   winogradGradientApplies,
 } from './winograd-launch.js'
+import {
+  type LinesGradientCut,
+  linesCut,
+  linesGradientCut,
+  linesGradientMemory,
+  withLines,
+  withLinesGradient,
+} from './winograd-lines-launch.js'
 import { launchByPhases, phaseCut, phasesOfConvolution, phasesOfTranspose } from './winograd-phases-launch.js'
 
 // Launches the kernels of kernels/convolution*.ts. How the work is cut depends on sizes alone.
@@ -37,33 +52,55 @@ function flattened(g: ConvolutionGeometry): ConvolutionGeometry {
 
 /** Y = convolution of X with the weights, plus bias. */
 export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
-  if (launchByPhases(wasm, at, phasesOfConvolution(geometry))) return
-  launchProduct(wasm, at, convolutionProduct(geometry))
+  const p = convolutionProduct(geometry)
+  if (phasesApply(geometry, p)) launchByPhases(wasm, at, phasesOfConvolution(geometry))
+  else launchProduct(wasm, at, p)
 }
 
-/**
- * Calls `use` with the address of a block of the kernel convolveDirect and its number of work items in an observation, where
- * that kernel is the one for this convolution; else returns false.
- */
-export function withDirectConvolution(
+/** Five taps along h go through the transforms of lines, which blocks run observation by observation. */
+function phasesApply(geometry: ConvolutionGeometry, p: ImplicitProduct): boolean {
+  return phaseCut(phasesOfConvolution(geometry)) !== undefined && !(p.taps[0] === 5 && linesCut(p))
+}
+
+/** A kernel of a convolution that can run observation by observation, for blocks. */
+export interface ConvolutionByObservation {
+  readonly kernel: 'convolveDirect' | 'convolveLines'
+  /** Its block. */
+  readonly address: number
+  /** Its work items in an observation. */
+  readonly items: number
+}
+
+/** Calls `use` where such a kernel is the one for this convolution; else returns false. */
+export function withConvolutionByObservation(
   wasm: WasmBackend,
   geometry: ConvolutionGeometry,
   at: Addresses,
-  use: (block: number, items: number) => void,
+  use: (convolution: ConvolutionByObservation) => void,
 ): boolean {
   const p = convolutionProduct(geometry)
-  const transformed = winogradApplies(p) || phaseCut(phasesOfConvolution(geometry))
-  const direct = isEmpty(p) || transformed ? undefined : directCut(p)
+  if (isEmpty(p) || winogradApplies(p) || phasesApply(geometry, p)) return false
+  const lines = linesCut(p)
+  if (lines) {
+    const items = bandItems(p, lines) / p.observations
+    withLines(wasm, at, p, lines, (block) =>
+      wasm.withBlock('convolveLines', block, (address) => use({ kernel: 'convolveLines', address, items })),
+    )
+    return true
+  }
+  const direct = directCut(p)
   if (!direct) return false
+  const items = bandItems(p, direct) / p.observations
   withPackedFilters(wasm, at, p, (block) =>
     wasm.withBlock('convolveDirect', { ...block, ...direct }, (address) =>
-      use(address, directItems(p, direct) / p.observations),
+      use({ kernel: 'convolveDirect', address, items }),
     ),
   )
   return true
 }
 
-function convolutionProduct(geometry: ConvolutionGeometry): ImplicitProduct {
+/** A convolution as a product of implicit matrices. */
+export function convolutionProduct(geometry: ConvolutionGeometry): ImplicitProduct {
   const g = flattened(geometry)
   const taps = product(g.taps)
   const perFilter = taps * g.channels
@@ -188,10 +225,15 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
     launchWinograd(wasm, at, p)
     return
   }
+  const lines = linesCut(p)
+  if (lines) {
+    withLines(wasm, at, p, lines, (block) => wasm.launch('convolveLines', block, { items: bandItems(p, lines) }))
+    return
+  }
   const direct = directCut(p)
   withPackedFilters(wasm, at, p, (block) => {
     if (direct) {
-      wasm.launch('convolveDirect', { ...block, ...direct }, { items: directItems(p, direct) })
+      wasm.launch('convolveDirect', { ...block, ...direct }, { items: bandItems(p, direct) })
       return
     }
     const positionBlocks = Math.ceil((product(p.positions) * p.observations) / BLOCK_POSITIONS)
@@ -201,7 +243,8 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
   })
 }
 
-function directItems(p: ImplicitProduct, { lines }: { readonly lines: number }): number {
+/** Work items of the kernels that read bands. */
+function bandItems(p: ImplicitProduct, { lines }: { readonly lines: number }): number {
   return Math.ceil(p.positions[1] / lines) * p.positions[2] * p.groups * p.observations
 }
 
@@ -300,9 +343,13 @@ export function launchFilterGradient(
   const parts = Math.ceil(k / GRADIENT_K) * Math.ceil(g.filters / GRADIENT_FILTERS) * g.groups
   if (parts === 0) return
   const splits = Math.max(1, Math.min(blocks, Math.ceil(ENOUGH_ITEMS / parts)))
-  const direct = directGradientCut(g)
-  if (direct) {
-    launchFilterGradientDirect(wasm, g, at, direct)
+  const cut = filterGradientCut(g)
+  if (cut) {
+    const work = { items: cut.splits * g.groups, grain: 1 }
+    withFilterGradient(wasm, g, at, cut, (sums) => {
+      if (sums.kernel === 'convolveLinesGradient') wasm.launch(sums.kernel, sums.block, work)
+      else wasm.launch(sums.kernel, sums.block, work)
+    })
     return
   }
   const partialBytes = 4 * splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
@@ -335,25 +382,32 @@ export function launchFilterGradient(
   })
 }
 
-/** How work for kernels/convolution-gradient-direct.ts is cut. */
-export interface DirectGradientCut {
+/** How work for a kernel that sums the gradient observation by observation is cut. */
+export interface FilterGradientCut {
+  readonly kernel: 'convolveFilterGradientDirect' | 'convolveLinesGradient'
   readonly lines: number
   readonly splits: number
+  /** Bytes of a thread's working memory that it needs. */
+  readonly memory: number
 }
 
-/** Undefined where that kernel does not apply or would not pay. */
-export function directGradientCut(g: ConvolutionGeometry): DirectGradientCut | undefined {
+/** Undefined where no such kernel applies or would pay. */
+export function filterGradientCut(g: ConvolutionGeometry): FilterGradientCut | undefined {
+  if (winogradGradientApplies(g)) return undefined
+  const lines = linesGradientCut(g)
+  if (lines) return { kernel: 'convolveLinesGradient', ...lines, memory: linesGradientMemory(g, lines) }
+  const direct = directGradientCut(g)
+  return (
+    direct && { kernel: 'convolveFilterGradientDirect', ...direct, memory: 4 * (MOST_GRADIENT_BAND + 4 * MOST_OFFSETS) }
+  )
+}
+
+/** Undefined where the kernel of kernels/convolution-gradient-direct.ts does not apply or would not pay. */
+function directGradientCut(g: ConvolutionGeometry): LinesGradientCut | undefined {
   const taps = product(g.taps)
   const [height, width] = g.output
   const padded = 4 * Math.ceil(height / 4)
-  if (
-    winogradGradientApplies(g) ||
-    g.stride[0] !== 1 ||
-    taps < 2 ||
-    g.channels === 0 ||
-    taps * g.channels > MOST_OFFSETS
-  )
-    return undefined
+  if (g.stride[0] !== 1 || taps < 2 || g.channels === 0 || taps * g.channels > MOST_OFFSETS) return undefined
   if (g.observations * g.groups < ENOUGH_ITEMS / 4 || height < 0.85 * padded) return undefined
   const lineFloats = g.channels * g.taps[2] * (padded + (g.taps[0] - 1) * g.dilation[0])
   const reach = (g.taps[1] - 1) * g.dilation[1] + 1
@@ -363,33 +417,32 @@ export function directGradientCut(g: ConvolutionGeometry): DirectGradientCut | u
   return { lines: Math.min(width, Math.floor(cached)), splits }
 }
 
-function launchFilterGradientDirect(
-  wasm: WasmBackend,
-  g: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
-  cut: DirectGradientCut,
-): void {
-  withDirectGradient(wasm, g, at, cut, (block) =>
-    wasm.launch('convolveFilterGradientDirect', block, { items: cut.splits * g.groups, grain: 1 }),
-  )
-}
+/** A kernel with its block. */
+type FilterGradientSums = {
+  readonly [K in FilterGradientCut['kernel']]: { readonly kernel: K; readonly block: KernelBlock<K> }
+}[FilterGradientCut['kernel']]
 
-/** Has `use` compute partial sums with a block of the kernel convolveFilterGradientDirect, and joins them. */
-export function withDirectGradient(
+/** Has `use` compute partial sums of the gradient by the kernel that the cut names, and joins them. */
+export function withFilterGradient(
   wasm: WasmBackend,
   g: ConvolutionGeometry,
   at: { readonly X: number; readonly dY: number; readonly dWeights: number },
-  cut: DirectGradientCut,
-  use: (block: KernelBlock<'convolveFilterGradientDirect'>) => void,
+  cut: FilterGradientCut,
+  use: (sums: FilterGradientSums) => void,
 ): void {
+  const { kernel, lines, splits } = cut
+  if (kernel === 'convolveLinesGradient') {
+    withLinesGradient(wasm, g, at, cut, (block) => use({ kernel, block }))
+    return
+  }
   const k = product(g.taps) * g.channels
-  const bytes = 4 * cut.splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
+  const bytes = 4 * splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
   wasm.withTemporary(bytes, (partials) => {
-    use({ x: at.X, dy: at.dY, partials, ...directGradientFields(g), ...cut })
+    use({ kernel, block: { x: at.X, dy: at.dY, partials, ...directGradientFields(g), lines, splits } })
     wasm.launch(
       'combineFilterGradient',
-      { partials, gradient: at.dWeights, k, filters: g.filters, groups: g.groups, splits: cut.splits },
-      { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(16384 / (k * cut.splits))) },
+      { partials, gradient: at.dWeights, k, filters: g.filters, groups: g.groups, splits },
+      { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(16384 / (k * splits))) },
     )
   })
 }
@@ -425,26 +478,4 @@ export function launchBiasGradient(
     { dy: at.dY, gradient: at.gradient, plane, channels, observations },
     { items: channels, grain },
   )
-}
-
-function negative([height, width, depth]: Triple): Triple {
-  return [-height, -width, -depth]
-}
-
-function inDimensions<N extends string>(
-  name: N,
-  [height, width, depth]: Triple,
-): { readonly [K in `${N}H` | `${N}W` | `${N}D`]: number } {
-  return { [`${name}H`]: height, [`${name}W`]: width, [`${name}D`]: depth } as {
-    readonly [K in `${N}H` | `${N}W` | `${N}D`]: number
-  }
-}
-
-function extents<A extends 'X' | 'Y'>(
-  array: A,
-  [height, width, depth]: Triple,
-): { readonly [K in `height${A}` | `width${A}` | `depth${A}`]: number } {
-  return { [`height${array}`]: height, [`width${array}`]: width, [`depth${array}`]: depth } as {
-    readonly [K in `height${A}` | `width${A}` | `depth${A}`]: number
-  }
 }

@@ -6,7 +6,8 @@ import { createWasmBackend } from '../../src/backends/wasm/backend.js'
 import { times } from '../../src/operations/arithmetic.js'
 import { type ConvolutionGeometry, convolutionGeometry } from '../../src/operations/convolution-geometry.js'
 import {
-  directGradientCut,
+  convolutionProduct,
+  filterGradientCut,
   launchBiasGradient,
   launchConvolve,
   launchConvolveTransposed,
@@ -21,6 +22,7 @@ import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
 import { dltranspconv } from '../../src/operations/dltranspconv.js'
 import { sum } from '../../src/operations/sum.js'
+import { linesCut } from '../../src/operations/winograd-lines-launch.js'
 import { phaseCut, phasesOfConvolution, phasesOfTranspose } from '../../src/operations/winograd-phases-launch.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
 import { describeGolden, type GoldenArray } from '../support/golden.js'
@@ -197,7 +199,48 @@ describe('convolution kernels', () => {
     const image = { extents, channels: channels * groups, observations }
     const weights = { filter, inner: channels, outer: filters, groups }
     const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
-    expect(directGradientCut(g)).toBeDefined()
+    expect(filterGradientCut(g)).toBeDefined()
+    compare(g)
+  })
+
+  // Sizes for which filters with many taps along h go through transforms of lines: tiles cut at every edge, several bands and
+  // runs of channels, every number of taps that is cut into parts differently.
+  it.each([
+    { extents: [28, 28], filter: [5, 5], channels: 3, filters: 20, groups: 1, observations: 9 },
+    { extents: [27, 11], filter: [5, 3], channels: 2, filters: 7, groups: 2, observations: 8, padding: [2, 1] },
+    {
+      extents: [40, 9],
+      filter: [4, 3],
+      channels: 6,
+      filters: 11,
+      groups: 1,
+      observations: 8,
+      stride: [1, 2],
+      padding: 3,
+    },
+    { extents: [90, 20], filter: [6, 3], channels: 9, filters: 24, groups: 1, observations: 8, dilationFactor: [1, 3] },
+    {
+      extents: [70, 20],
+      filter: [7, 7],
+      channels: 6,
+      filters: 9,
+      groups: 1,
+      observations: 8,
+      stride: [1, 3],
+      padding: 3,
+    },
+    { extents: [64, 40], filter: [9, 9], channels: 32, filters: 3, groups: 1, observations: 1, padding: 4 },
+    { extents: [300], filter: [8], channels: 40, filters: 30, groups: 1, observations: 8, padding: [7, 0] },
+    { extents: [90, 3], filter: [13, 2], channels: 100, filters: 8, groups: 1, observations: 8, padding: 6 },
+    { extents: [20, 6, 5], filter: [5, 2, 3], channels: 2, filters: 6, groups: 2, observations: 8, stride: [1, 1, 2] },
+  ])('with many taps along a line: %j', async ({ extents, filter, channels, filters, groups, ...rest }) => {
+    await two.ready()
+    const { observations, stride = 1, dilationFactor = 1, padding = 0 } = rest
+    const image = { extents, channels: channels * groups, observations }
+    const weights = { filter, inner: channels, outer: filters, groups }
+    const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
+    expect(linesCut(convolutionProduct(g))).toBeDefined()
+    if (observations >= 8) expect(filterGradientCut(g)?.kernel).toBe('convolveLinesGradient')
     compare(g)
   })
 

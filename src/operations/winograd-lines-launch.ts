@@ -1,0 +1,238 @@
+import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
+import {
+  type ConvolutionGeometry,
+  extents,
+  inDimensions,
+  negative,
+  product,
+  type Triple,
+} from './convolution-geometry.js'
+import type { Addresses, ImplicitProduct } from './implicit-product.js'
+
+// Launches the kernels of kernels/winograd-lines*.ts: filters of four or more taps along h with fewer multiplications.
+
+const POINTS = 8
+/** Below so many taps along h the transforms cost more than they save. */
+const FEW_TAPS = 4
+/** What the kernels have room for. */
+const MOST_ROWS = 1024
+const MOST_HEIGHT = 8192
+const MOST_FILTERS = 512
+/** Longest sum of products. */
+const MOST_RUN = 256
+/** Bytes of a band: a second-level cache holds it beside planes of y. */
+const MOST_BAND = 2 ** 19
+/** Bytes of filters from which on several groups of tiles share those of a point. */
+const CACHED_FILTERS = 2 ** 14
+const TOGETHER = 3
+/** What transforms of a tile cost, counted in multiplications: for each channel of x, for each filter. */
+const TILE_OF_X = 40
+const TILE_OF_Y = 24
+/** Least gain that is worth the rounding errors. */
+const LEAST_GAIN = 1.15
+/** Work items that keep the threads of any usual machine busy. */
+const ENOUGH_ITEMS = 32
+
+/** How work for kernels/winograd-lines.ts is cut. */
+export interface LinesCut {
+  readonly lines: number
+  readonly runChannels: number
+  readonly together: number
+}
+
+function partsOf(tapsH: number): number {
+  return Math.max(1, Math.floor((tapsH + 2) / 4))
+}
+
+/** Tiles of a line of the transformed image. */
+function tilesOfLine(height: number, tapsH: number): number {
+  return Math.ceil(height / 4) + partsOf(tapsH) - 1
+}
+
+/** Whether 8 products for a tile, and the transforms, are less than what the plain sums of a line take. */
+function pays(height: number, taps: Triple, channels: number, filters: number): boolean {
+  const others = taps[1] * taps[2]
+  const panels = 4 * Math.ceil(filters / 4)
+  const tile =
+    POINTS * partsOf(taps[0]) * others * channels * panels + TILE_OF_X * channels * taps[2] + TILE_OF_Y * panels
+  const plain = height * product(taps) * channels * panels
+  return plain >= LEAST_GAIN * tile * tilesOfLine(height, taps[0])
+}
+
+/** Undefined where the kernel does not apply or would not pay. */
+export function linesCut(p: ImplicitProduct): LinesCut | undefined {
+  const [height, width, depth] = p.positions
+  const { taps, channels, filters } = p
+  const neighbours = p.step[0] === 1 && Math.abs(p.spacing[0]) === 1 && p.strides[0] === 1
+  if (!neighbours || taps[0] < FEW_TAPS || channels === 0 || filters > MOST_FILTERS) return undefined
+  if (!pays(height, taps, channels, filters)) return undefined
+  const tiles = tilesOfLine(height, taps[0])
+  const rows = partsOf(taps[0]) * taps[1] * taps[2]
+  if (rows > MOST_ROWS || 4 * tiles + 24 > MOST_HEIGHT) return undefined
+  const reach = (taps[1] - 1) * Math.abs(p.spacing[1]) + 1
+  const lineBytes = 4 * POINTS * tiles * taps[2]
+  // Few lines share little of a band.
+  const few = Math.min(width, 8)
+  const fitting = Math.floor(MOST_BAND / (lineBytes * ((few - 1) * p.step[1] + reach)))
+  if (fitting < 1) return undefined
+  const runChannels = Math.min(channels, fitting, Math.max(1, Math.floor(MOST_RUN / rows)))
+  const shared = Math.ceil((width * depth * p.groups * p.observations) / ENOUGH_ITEMS)
+  const cached = (MOST_BAND / (lineBytes * runChannels) - reach) / p.step[1] + 1
+  const filterBytes = 4 * POINTS * rows * runChannels * filters
+  return {
+    lines: Math.max(1, Math.floor(Math.min(width, shared, cached))),
+    runChannels,
+    together: filterBytes > CACHED_FILTERS ? TOGETHER : 1,
+  }
+}
+
+/** Calls `use` with the block of the kernel convolveLines. */
+export function withLines<B>(
+  wasm: WasmBackend,
+  at: Addresses,
+  product: ImplicitProduct,
+  cut: LinesCut,
+  use: (block: KernelBlock<'convolveLines'>) => B,
+): B {
+  const p = forwards(product)
+  const panels = Math.ceil(p.filters / 4)
+  const k = p.channels * partsOf(p.taps[0]) * p.taps[1] * p.taps[2]
+  return wasm.withTemporary(16 * POINTS * k * panels * p.groups, (transformed) => {
+    wasm.launch(
+      'lineFilters',
+      {
+        weights: at.weights,
+        transformed,
+        filters: p.filters,
+        channels: p.channels,
+        groups: p.groups,
+        ...inDimensions('taps', p.taps),
+        first: p.weights.first,
+        ...inDimensions('stride', p.weights.strides),
+        strideChannel: p.weights.channel,
+        strideFilter: p.weights.filter,
+        strideGroup: p.weights.group,
+      },
+      { items: panels * p.groups, grain: Math.max(1, Math.ceil(512 / k)) },
+    )
+    const { stepH: _, ...step } = inDimensions('step', p.step)
+    const { spacingH: __, ...spacing } = inDimensions('spacing', p.spacing)
+    return use({
+      x: at.X,
+      transformed,
+      bias: at.bias,
+      y: at.Y,
+      observations: p.observations,
+      groups: p.groups,
+      channels: p.channels,
+      filters: p.filters,
+      ...extents('X', p.source),
+      ...extents('Y', p.positions),
+      ...inDimensions('taps', p.taps),
+      ...step,
+      ...spacing,
+      ...inDimensions('offset', p.offset),
+      firstY: p.first,
+      strideWY: p.strides[1],
+      strideDY: p.strides[2],
+      planeY: p.plane,
+      ...cut,
+    })
+  })
+}
+
+/** The same product with spacings of 1 or more: a filter that is read backwards is a turned filter read forwards. */
+function forwards(p: ImplicitProduct): ImplicitProduct {
+  const turned = (d: 0 | 1 | 2) => p.spacing[d] < 0
+  const each = (value: (d: 0 | 1 | 2) => number): Triple => [value(0), value(1), value(2)]
+  const last = (d: 0 | 1 | 2) => (turned(d) ? p.taps[d] - 1 : 0)
+  const { strides } = p.weights
+  return {
+    ...p,
+    spacing: each((d) => Math.abs(p.spacing[d])),
+    offset: each((d) => p.offset[d] + last(d) * p.spacing[d]),
+    weights: {
+      ...p.weights,
+      first: p.weights.first + last(0) * strides[0] + last(1) * strides[1] + last(2) * strides[2],
+      strides: each((d) => (turned(d) ? -strides[d] : strides[d])),
+    },
+  }
+}
+
+/** How work for kernels/winograd-lines-gradient.ts is cut. */
+export interface LinesGradientCut {
+  readonly lines: number
+  readonly splits: number
+}
+
+/** Undefined where the kernel does not apply or would not pay. */
+export function linesGradientCut(g: ConvolutionGeometry): LinesGradientCut | undefined {
+  const { taps, channels, filters, groups, observations } = g
+  const [height, width] = g.output
+  if (g.stride[0] !== 1 || g.dilation[0] !== 1 || taps[0] < FEW_TAPS || channels === 0) return undefined
+  if (observations * groups < ENOUGH_ITEMS / 4 || !pays(height, taps, channels, filters)) return undefined
+  const tiles = tilesOfLine(height, taps[0])
+  if (channels * partsOf(taps[0]) * taps[1] * taps[2] > MOST_ROWS || 4 * tiles + 24 > MOST_HEIGHT) return undefined
+  const reach = (taps[1] - 1) * g.dilation[1] + 1
+  const lineFloats = POINTS * channels * taps[2] * tiles
+  const outputFloats = 2 * POINTS * (tiles + 3)
+  const most = (MOST_BAND / 4 - lineFloats * (reach - g.stride[1])) / (lineFloats * g.stride[1] + outputFloats)
+  if (most < Math.min(width, 4)) return undefined
+  return {
+    lines: Math.min(width, Math.floor(most)),
+    splits: Math.min(observations, Math.ceil(ENOUGH_ITEMS / groups)),
+  }
+}
+
+/** Working memory of the kernel, in bytes. */
+export function linesGradientMemory(g: ConvolutionGeometry, { lines }: LinesGradientCut): number {
+  const tiles = tilesOfLine(g.output[0], g.taps[0])
+  const width = (lines - 1) * g.stride[1] + (g.taps[1] - 1) * g.dilation[1] + 1
+  const floats = POINTS * (g.channels * g.taps[2] * width * tiles + 2 * lines * (tiles + 3))
+  return 4 * (floats + MOST_HEIGHT + MOST_ROWS) + 8192
+}
+
+/** Has `use` compute partial sums with a block of the kernel convolveLinesGradient, and joins them. */
+export function withLinesGradient(
+  wasm: WasmBackend,
+  g: ConvolutionGeometry,
+  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+  cut: LinesGradientCut,
+  use: (block: KernelBlock<'convolveLinesGradient'>) => void,
+): void {
+  const rows = g.channels * g.taps[1] * g.taps[2]
+  const sums = 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil((rows * partsOf(g.taps[0])) / 4)
+  const { stepH: _, ...step } = inDimensions('step', g.stride)
+  wasm.withTemporary(4 * POINTS * cut.splits * g.groups * sums, (partials) => {
+    use({
+      x: at.X,
+      dy: at.dY,
+      partials,
+      observations: g.observations,
+      groups: g.groups,
+      channels: g.channels,
+      filters: g.filters,
+      ...extents('X', g.image),
+      ...extents('Y', g.output),
+      ...inDimensions('taps', g.taps),
+      ...step,
+      ...inDimensions('spacing', g.dilation),
+      ...inDimensions('offset', negative(g.before)),
+      lines: cut.lines,
+      splits: cut.splits,
+    })
+    wasm.launch(
+      'combineLinesGradient',
+      {
+        partials,
+        gradient: at.dWeights,
+        rows,
+        tapsH: g.taps[0],
+        filters: g.filters,
+        groups: g.groups,
+        splits: cut.splits,
+      },
+      { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(2048 / (rows * cut.splits))) },
+    )
+  })
+}
