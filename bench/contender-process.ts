@@ -18,7 +18,7 @@ export const contenderNames = [
 export type ContenderName = (typeof contenderNames)[number]
 
 /** Longest wait for an answer. A library that needs longer for a row is not waited for. */
-const PATIENCE_SECONDS = 25
+const PATIENCE_SECONDS = 60
 
 /** A contender's process. It computes only between a request and its answer. */
 export class Contender {

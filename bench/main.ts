@@ -85,7 +85,9 @@ const program = new Command('npm run bench --')
   })
   .parse()
 const options = program.opts<Options>()
-const chosenTimed = options.rows.filter((row): row is Row => 'task' in row)
+const chosenTimed = options.rows
+  .filter((row): row is Row => 'task' in row)
+  .map((row) => (options.quick && row.quick ? { ...row, ...row.quick } : row))
 const chosenFootprints = options.rows.filter((row): row is Footprint => 'measure' in row)
 const say = (line: string) => process.stderr.write(`${line}\n`)
 

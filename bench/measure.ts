@@ -104,7 +104,8 @@ async function takeTurns(ready: ReadonlyMap<Contender, Ready>, { rounds, turn, c
       const calls = Math.min(MOST_CALLS, Math.max(1, Math.ceil(turn / Math.max(milliseconds, 1e-3))))
       for (const reusing of reuses ? [true, false] : [false]) {
         await new Promise((resolve) => setTimeout(resolve, PAUSE))
-        const answer = await contender.ask({ ask: 'time', calls, reusing, clock })
+        const settling = milliseconds <= SLOW
+        const answer = await contender.ask({ ask: 'time', calls, settling, reusing, clock })
         if ('failure' in answer) taken.failure = answer.failure
         else (reusing ? taken.reusing : taken.asCalled).push(...answer.milliseconds)
       }

@@ -18,17 +18,20 @@ async function profileRow(row: Row, threads: number, milliseconds: number, clock
   const peer = await start(threads)
   const prepared = await peer.prepare(row.task)
   await prepared.outputs()
-  const repeat = (duration: number, call: () => void) => {
+  const repeat = async (duration: number, call: () => Promise<void>) => {
     const begin = performance.now()
     let calls = 0
-    for (; calls < 3 || performance.now() - begin < duration; calls++) call()
+    for (; calls < 3 || performance.now() - begin < duration; calls++) await call()
     return calls
   }
-  const run = () => void prepared.run()
-  repeat(WARM_UP_MILLISECONDS, run)
+  const run = async () => {
+    const pending = prepared.run()
+    if (pending instanceof Promise) await pending
+  }
+  await repeat(WARM_UP_MILLISECONDS, run)
   const wasm = wasmBackend()
   const fresh = wasm.bytesFresh
-  const { calls, all, outside, kernels } = timingLaunches(clock, (call) => repeat(milliseconds, () => call(run)))
+  const { calls, all, outside, kernels } = await timingLaunches(clock, (call) => repeat(milliseconds, () => call(run)))
   const grown = wasm.bytesFresh - fresh
   const functions = await functionsOutsideKernels(() => repeat(milliseconds, run))
   prepared.release?.()
@@ -66,7 +69,10 @@ interface KernelTime {
 }
 
 /** Medians over calls, so that what else the machine does counts little. */
-function timingLaunches(clock: Clock, work: (call: (run: () => void) => void) => number) {
+async function timingLaunches(
+  clock: Clock,
+  work: (call: (run: () => Promise<void>) => Promise<void>) => Promise<number>,
+) {
   const wasm = wasmBackend()
   const launches = new Map<string, number[]>()
   const times = new Map<string, number[]>()
@@ -90,10 +96,10 @@ function timingLaunches(clock: Clock, work: (call: (run: () => void) => void) =>
     }
   }
   try {
-    const calls = work((run) => {
+    const calls = await work(async (run) => {
       inKernels = 0
       const begin = reading(clock)
-      run()
+      await run()
       totals.push(reading(clock) - begin)
       outside.push(totals.at(-1)! - inKernels)
     })
@@ -114,13 +120,13 @@ function timingLaunches(clock: Clock, work: (call: (run: () => void) => void) =>
 const MOST_FUNCTIONS = 12
 
 /** Self time by function, kernels' own functions left out, as shares of the whole. */
-async function functionsOutsideKernels(work: () => unknown): Promise<string[][]> {
+async function functionsOutsideKernels(work: () => Promise<unknown>): Promise<string[][]> {
   const session = new Session()
   session.connect()
   await session.post('Profiler.enable')
   await session.post('Profiler.setSamplingInterval', { interval: 200 })
   await session.post('Profiler.start')
-  work()
+  await work()
   const { profile } = await session.post('Profiler.stop')
   session.disconnect()
   const total = profile.nodes.reduce((sum, node) => sum + (node.hitCount ?? 0), 0)

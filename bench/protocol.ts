@@ -7,8 +7,14 @@ import type { Task } from './task.js'
 export type Request =
   /** `warmUp`: milliseconds of calls before the first that counts. */
   | { readonly ask: 'prepare'; readonly task: Task; readonly warmUp: number }
-  /** So many timed calls after one that is not. */
-  | { readonly ask: 'time'; readonly calls: number; readonly reusing: boolean; readonly clock: Clock }
+  /** So many timed calls; `settling`: after one that is not. */
+  | {
+      readonly ask: 'time'
+      readonly calls: number
+      readonly settling: boolean
+      readonly reusing: boolean
+      readonly clock: Clock
+    }
   | { readonly ask: 'release' }
 
 /** Enough of an array to tell whether two libraries computed the same. */

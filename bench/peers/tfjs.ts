@@ -84,6 +84,8 @@ function prepare(tf: Tf, task: Task): Prepared {
       return prepareConvolution(tf, task)
     case 'style':
       throw new Unsupported('does not read ONNX')
+    case 'epoch':
+      throw new Unsupported('a training step is in the row network-train')
     case 'network':
       return prepareNetwork(tf, task)
   }

@@ -11,4 +11,6 @@ export interface Row {
   readonly work: { readonly amount: number; readonly unit: 'GB' | 'GFLOP' | 'images' }
   /** Largest difference between libraries, relative to the root of the mean square of the result. */
   readonly tolerance: number
+  /** What `--quick` does in place of it, where the whole takes too long for that. */
+  readonly quick?: Pick<Row, 'size' | 'task' | 'work'>
 }
