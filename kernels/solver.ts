@@ -5,8 +5,9 @@
 //   g = g * factor                            clipping by a norm; 1 without
 //   g = min(max(g, -limit), limit)            clipping by value; limit = infinity without
 //
-// Work item: one element, except `gradientSquares`. Vectors of four; the last one to three elements of a range go
-// through the same code in a padded vector. Every operation is rounded once to float32, in the order of the formulas.
+// Work item: one element, except `gradientSquares`; `updateParameters` runs one of these for many parameters. Vectors of four;
+// the last one to three elements of a range go through the same code in a padded vector. Every operation is rounded once to
+// float32, in the order of the formulas.
 import { loadUpTo, storeUpTo, totalOf, upperHalf } from './lanes';
 
 /** The gradient ready for the solver; NaN stays NaN. */
@@ -20,6 +21,7 @@ function ready(gradient: v128, parameter: v128, decay: v128, factor: v128, limit
 class Sgdm {
   parameter: usize;
   gradient: usize;
+  count: i32; // elements
   velocity: usize;
   decay: f32;
   factor: f32;
@@ -50,6 +52,7 @@ export function sgdm(b: Sgdm, begin: i32, end: i32): void {
 class Adam {
   parameter: usize;
   gradient: usize;
+  count: i32; // elements
   /** Average gradient. */
   average: usize;
   /** Average squared gradient. */
@@ -103,6 +106,7 @@ export function adam(b: Adam, begin: i32, end: i32): void {
 class Rmsprop {
   parameter: usize;
   gradient: usize;
+  count: i32; // elements
   /** Average squared gradient. */
   squares: usize;
   decay: f32;
@@ -136,21 +140,16 @@ export function rmsprop(b: Rmsprop, begin: i32, end: i32): void {
   }
 }
 
-/** Elements of one work item of `gradientSquares`. */
+/** Elements of one work item of `gradientSquares` and `updateParameters`. */
 const BLOCK: i32 = 4096;
-
-/** Work items of `gradientSquares`, and the float64 numbers it writes. */
-export function gradientBlocks(count: i32): i32 {
-  return (count + BLOCK - 1) / BLOCK;
-}
 
 @unmanaged
 class GradientSquares {
   parameter: usize;
   gradient: usize;
+  count: i32; // elements
   /** float64, one number per block. */
   sums: usize;
-  count: i32;
   decay: f32;
 }
 
@@ -175,5 +174,51 @@ export function gradientSquares(b: GradientSquares, begin: i32, end: i32): void 
       high = f64x2.add(high, f64x2.mul(g1, g1));
     }
     store<f64>(b.sums + (<usize>block << 3), totalOf(low, high));
+  }
+}
+
+/** What the blocks of all kernels above begin with. */
+@unmanaged
+class Update {
+  parameter: usize;
+  gradient: usize;
+  count: i32;
+}
+
+@unmanaged
+class Updates {
+  /** Blocks of the kernel, one for each parameter, one behind the other. */
+  blocks: usize;
+  /** Bytes of such a block. */
+  bytes: i32;
+  parameters: i32;
+  kernel: i32; // 0 gradientSquares, 1 sgdm, 2 adam, 3 rmsprop
+}
+
+/** One kernel for many parameters: most have few elements. Work item: 4096 elements of a parameter, or what it has left. */
+export function updateParameters(b: Updates, begin: i32, end: i32): void {
+  let first = 0;
+  for (let p = 0; p < b.parameters && first < end; ++p) {
+    const block = b.blocks + <usize>(p * b.bytes);
+    const count = changetype<Update>(block).count;
+    const blocks = (count + BLOCK - 1) / BLOCK;
+    const from = max(begin - first, 0);
+    const to = min(end - first, blocks);
+    first += blocks;
+    if (from >= to) continue;
+    const last = min(to * BLOCK, count);
+    switch (b.kernel) {
+      case 0:
+        gradientSquares(changetype<GradientSquares>(block), from, to);
+        break;
+      case 1:
+        sgdm(changetype<Sgdm>(block), from * BLOCK, last);
+        break;
+      case 2:
+        adam(changetype<Adam>(block), from * BLOCK, last);
+        break;
+      default:
+        rmsprop(changetype<Rmsprop>(block), from * BLOCK, last);
+    }
   }
 }

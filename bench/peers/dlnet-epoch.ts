@@ -24,6 +24,7 @@ export function prepareEpoch(task: Task & { kind: 'epoch' }): Prepared {
       initialLearnRate: SOLVER.learnRate,
       momentum: SOLVER.momentum,
       l2Regularization: SOLVER.decay,
+      resetInputNormalization: false,
       seed: 1,
       verbose: false,
     })

@@ -1,12 +1,12 @@
 import type { DlArray } from '../array/dlarray.js'
-import type { Elements } from '../array/storage.js'
+import type { Elements, Storage } from '../array/storage.js'
 import { wasmBackend } from '../backends/current.js'
-import type { WasmBackend } from '../backends/wasm/backend.js'
+import type { KernelBlock } from '../backends/wasm/backend.js'
 import { makeArray } from '../memory/scope.js'
 import { allocate } from '../operations/operation.js'
 import { integerPower } from './exact-functions.js'
 
-// One step of one parameter, in place: the gradient made ready (L2, then clipping) and the solver's rule, in one pass over
+// One step of parameters, in place: the gradient made ready (L2, then clipping) and the solver's rule, in one pass over
 // the memory. The parameter's memory must be the caller's own. The formulas stand in kernels/solver.ts as well; here they
 // are computed in float64.
 
@@ -43,10 +43,10 @@ export const solverAverages: Readonly<Record<SolverName, readonly string[]>> = {
   rmsprop: ['averageSqGrad'],
 }
 
-/** Elements that are worth waking a thread for. */
-const GRAIN = 16384
-/** Elements whose squares are summed together, fixed in the kernel. */
+/** Elements of one work item, fixed in the kernels, and items that are worth waking a thread for. */
 const BLOCK = 4096
+const GRAIN = 4
+const KERNELS = { gradientSquares: 0, sgdm: 1, adam: 2, rmsprop: 3 } as const
 
 /** A new array of the same size, class and labels: zeros, or a copy. */
 export function freshLike(array: DlArray, content: 'zeros' | 'copy'): DlArray {
@@ -56,117 +56,178 @@ export function freshLike(array: DlArray, content: 'zeros' | 'copy'): DlArray {
   return makeArray(storage, array.size, array.dims, array.underlyingType)
 }
 
-/** Changes `parameter` and `averages` in place by one step. All arrays have the same number of elements. */
-export function updateParameter(
-  parameter: DlArray,
-  gradient: DlArray,
-  averages: readonly DlArray[],
-  preparation: Preparation,
-  step: Step,
+/** One parameter's part in a step. All arrays have the same number of elements. */
+export interface ParameterUpdate {
+  /** Changed in place, as are the averages. */
+  readonly parameter: DlArray
+  readonly gradient: DlArray
+  readonly averages: readonly DlArray[]
+  readonly preparation: Preparation
+  readonly step: Step
+}
+
+/** One step of all these parameters, with the same solver. */
+export function updateParameters(updates: readonly ParameterUpdate[]): void {
+  withGradientsBeside(updates, (gradients) => {
+    const blocks: SolverBlock[] = []
+    for (const [i, { parameter, averages, preparation, step }] of updates.entries()) {
+      const { storage } = parameter
+      const ready = gradients[i]!.storage
+      if (storage.backend === 'wasm') blocks.push(blockOf(storage, ready, averages, preparation, step))
+      else {
+        const views = averages.map((average) => average.storage.view())
+        updateElements(storage.view(), ready.view(), views, preparation, step)
+      }
+    }
+    if (blocks.length > 0) launchUpdates(updates[0]!.step.solver, blocks)
+  })
+}
+
+/** For each parameter the sum of the squares of `gradient + decay * parameter`. */
+export function gradientSquares(
+  updates: readonly { readonly parameter: DlArray; readonly gradient: DlArray; readonly decay: number }[],
+): number[] {
+  const totals = new Array<number>(updates.length).fill(0)
+  withGradientsBeside(updates, (gradients) => {
+    const inHeap = updates.flatMap(({ parameter }, i) => (parameter.storage.backend === 'wasm' ? [i] : []))
+    if (inHeap.length > 0) heapSquares(updates, gradients, inHeap, totals)
+    for (const [i, { parameter, decay }] of updates.entries()) {
+      if (parameter.storage.backend === 'wasm') continue
+      const w = parameter.storage.view()
+      const g = gradients[i]!.storage.view()
+      for (let k = 0; k < w.length; k++) totals[i]! += (g[k]! + decay * w[k]!) ** 2
+    }
+  })
+  return totals
+}
+
+/** The same for those in the heap: sums of parts by the kernel, added up in their order. */
+function heapSquares(
+  updates: readonly { readonly parameter: DlArray; readonly decay: number }[],
+  gradients: readonly DlArray[],
+  chosen: readonly number[],
+  totals: number[],
 ): void {
-  withGradientBeside(parameter, gradient, (ready) => {
-    if (parameter.storage.backend === 'wasm') launchUpdate(wasmBackend(), parameter, ready, averages, preparation, step)
-    else {
-      const views = averages.map((average) => average.storage.view())
-      updateElements(parameter.storage.view(), ready.storage.view(), views, preparation, step)
-    }
-  })
-}
-
-/** The sum of the squares of `gradient + decay * parameter`. */
-export function gradientSquares(parameter: DlArray, gradient: DlArray, decay: number): number {
-  let total = 0
-  withGradientBeside(parameter, gradient, (ready) => {
-    const { storage } = parameter
-    if (storage.backend !== 'wasm') {
-      const w = storage.view()
-      const g = ready.storage.view()
-      for (let i = 0; i < w.length; i++) total += (g[i]! + decay * w[i]!) ** 2
-      return
-    }
-    const wasm = wasmBackend()
-    const count = storage.length
-    const blocks = Math.ceil(count / BLOCK)
-    const sums = wasm.allocate(Math.max(1, blocks), 'float64').retain()
-    try {
-      wasm.launch(
-        'gradientSquares',
-        {
-          parameter: wasm.pointer(storage),
-          gradient: wasm.pointer(ready.storage),
-          sums: wasm.pointer(sums),
-          count,
-          decay,
-        },
-        { items: blocks, grain: 4 },
-      )
-      const view = sums.view()
-      for (let block = 0; block < blocks; block++) total += view[block]!
-    } finally {
-      sums.release()
-    }
-  })
-  return total
-}
-
-/** A gradient of another class or from another backend is brought to where the parameter lives. */
-function withGradientBeside(parameter: DlArray, gradient: DlArray, use: (gradient: DlArray) => void): void {
-  const { storage } = parameter
-  if (gradient.storage.backend === storage.backend && gradient.storage.elementType === storage.elementType) {
-    use(gradient)
-    return
-  }
-  const copy = freshLike(parameter, 'zeros')
+  const wasm = wasmBackend()
+  const parts = chosen.map((i) => Math.ceil(updates[i]!.parameter.storage.length / BLOCK))
+  const sums = wasm.allocate(Math.max(1, total(parts)), 'float64').retain()
   try {
-    copy.storage.view().set(gradient.storage.view())
-    use(copy)
+    let at = wasm.pointer(sums)
+    const blocks = chosen.map((i, k) => {
+      const { parameter, decay } = updates[i]!
+      const block = {
+        parameter: wasm.pointer(parameter.storage),
+        gradient: wasm.pointer(gradients[i]!.storage),
+        count: parameter.storage.length,
+        sums: at,
+        decay,
+      }
+      at += 8 * parts[k]!
+      return block
+    })
+    launchUpdates('gradientSquares', blocks)
+    const view = sums.view()
+    let next = 0
+    for (const [k, i] of chosen.entries()) for (let part = 0; part < parts[k]!; part++) totals[i]! += view[next++]!
   } finally {
-    copy.dispose()
+    sums.release()
   }
 }
 
-function launchUpdate(
-  wasm: WasmBackend,
-  parameterArray: DlArray,
-  gradientArray: DlArray,
+function total(numbers: readonly number[]): number {
+  return numbers.reduce((sum, one) => sum + one, 0)
+}
+
+/** Gradients of another class or from another backend are brought to where their parameters live. */
+function withGradientsBeside(
+  updates: readonly { readonly parameter: DlArray; readonly gradient: DlArray }[],
+  use: (gradients: readonly DlArray[]) => void,
+): void {
+  const copies: DlArray[] = []
+  try {
+    const gradients = updates.map(({ parameter, gradient }) => {
+      const { storage } = parameter
+      const { backend, elementType } = gradient.storage
+      if (backend === storage.backend && elementType === storage.elementType) return gradient
+      const copy = freshLike(parameter, 'zeros')
+      copies.push(copy)
+      copy.storage.view().set(gradient.storage.view())
+      return copy
+    })
+    use(gradients)
+  } finally {
+    for (const copy of copies) copy.dispose()
+  }
+}
+
+type SolverBlock = { [K in SolverName]: KernelBlock<K> }[SolverName]
+
+/** Runs one kernel for all blocks, which are its own. */
+function launchUpdates(
+  name: keyof typeof KERNELS,
+  blocks: readonly (SolverBlock | KernelBlock<'gradientSquares'>)[],
+): void {
+  const wasm = wasmBackend()
+  const items = total(blocks.map(({ count }) => Math.ceil(count / BLOCK)))
+  wasm.withBlocks(name, blocks as readonly KernelBlock<typeof name>[], (address, bytes) => {
+    const all = { blocks: address, bytes, parameters: blocks.length, kernel: KERNELS[name] }
+    wasm.launch('updateParameters', all, { items, grain: GRAIN })
+  })
+}
+
+function blockOf(
+  parameterStorage: Storage,
+  gradientStorage: Storage,
   averages: readonly DlArray[],
   { decay, factor, limit }: Preparation,
   step: Step,
-): void {
-  const parameter = wasm.pointer(parameterArray.storage)
-  const gradient = wasm.pointer(gradientArray.storage)
-  const [first, second] = averages.map((average) => wasm.pointer(average.storage)) as [number, number]
+): SolverBlock {
+  const wasm = wasmBackend()
+  const parameter = wasm.pointer(parameterStorage)
+  const gradient = wasm.pointer(gradientStorage)
+  const first = wasm.pointer(averages[0]!.storage)
+  const count = parameterStorage.length
   const { rate } = step
-  const all = { parameter, gradient, decay, factor, limit, rate }
-  const work = { items: parameterArray.storage.length, grain: GRAIN }
   switch (step.solver) {
     case 'sgdm':
-      wasm.launch('sgdm', { ...all, velocity: first, momentum: step.momentum }, work)
-      break
+      return { parameter, gradient, count, velocity: first, decay, factor, limit, rate, momentum: step.momentum }
     case 'adam': {
       const { gradientDecay, squaredDecay, epsilon, iteration } = step
-      wasm.launch(
-        'adam',
-        {
-          ...all,
-          average: first,
-          squares: second,
-          gradientDecay,
-          gradientGain: 1 - gradientDecay,
-          squaredDecay,
-          squaredGain: 1 - squaredDecay,
-          gradientCorrection: 1 / (1 - integerPower(gradientDecay, iteration)),
-          squaredCorrection: 1 / (1 - integerPower(squaredDecay, iteration)),
-          epsilon,
-        },
-        work,
-      )
-      break
+      return {
+        parameter,
+        gradient,
+        count,
+        average: first,
+        squares: wasm.pointer(averages[1]!.storage),
+        decay,
+        factor,
+        limit,
+        rate,
+        gradientDecay,
+        gradientGain: 1 - gradientDecay,
+        squaredDecay,
+        squaredGain: 1 - squaredDecay,
+        gradientCorrection: 1 / (1 - integerPower(gradientDecay, iteration)),
+        squaredCorrection: 1 / (1 - integerPower(squaredDecay, iteration)),
+        epsilon,
+      }
     }
     case 'rmsprop': {
       const { squaredDecay, epsilon } = step
-      wasm.launch('rmsprop', { ...all, squares: first, squaredDecay, squaredGain: 1 - squaredDecay, epsilon }, work)
-      break
+      const squaredGain = 1 - squaredDecay
+      return {
+        parameter,
+        gradient,
+        count,
+        squares: first,
+        decay,
+        factor,
+        limit,
+        rate,
+        squaredDecay,
+        squaredGain,
+        epsilon,
+      }
     }
   }
 }

@@ -3,7 +3,14 @@ import { describe } from '../array/format.js'
 import { FileError } from '../errors.js'
 import { keep } from '../memory/scope.js'
 import { sameSize } from '../operations/sum.js'
-import { freshLike, gradientSquares, type Step, solverAverages, updateParameter } from './solver-update.js'
+import {
+  freshLike,
+  gradientSquares,
+  type ParameterUpdate,
+  type Step,
+  solverAverages,
+  updateParameters,
+} from './solver-update.js'
 import type { TrainingOptions } from './training-options.js'
 
 /** A parameter in training. Its memory belongs to the training: steps change it in place. */
@@ -46,8 +53,12 @@ export function createSolver(options: TrainingOptions, parameters: readonly Trai
   /** What the gradients are multiplied by so that their norms stay below the threshold. */
   function factors(gradients: readonly DlArray[]): number[] {
     if (threshold === Number.POSITIVE_INFINITY || method === 'absolute-value') return parameters.map(() => 1)
-    const squares = parameters.map(({ value, l2Factor }, i) =>
-      gradientSquares(value, gradients[i]!, l2Regularization * l2Factor),
+    const squares = gradientSquares(
+      parameters.map(({ value, l2Factor }, i) => ({
+        parameter: value,
+        gradient: gradients[i]!,
+        decay: l2Regularization * l2Factor,
+      })),
     )
     const shrink = (sum: number) => {
       const norm = Math.sqrt(sum)
@@ -62,12 +73,18 @@ export function createSolver(options: TrainingOptions, parameters: readonly Trai
     step(gradients, learnRate, iteration) {
       const factor = factors(gradients)
       const limit = method === 'absolute-value' ? threshold : Number.POSITIVE_INFINITY
+      const updates: ParameterUpdate[] = []
       for (const [i, { value, learnRateFactor, l2Factor }] of parameters.entries()) {
         if (learnRateFactor === 0) continue
-        const preparation = { decay: l2Regularization * l2Factor, factor: factor[i]!, limit }
-        const step = stepOf(options, learnRate * learnRateFactor, iteration)
-        updateParameter(value, gradients[i]!, averages[i]!, preparation, step)
+        updates.push({
+          parameter: value,
+          gradient: gradients[i]!,
+          averages: averages[i]!,
+          preparation: { decay: l2Regularization * l2Factor, factor: factor[i]!, limit },
+          step: stepOf(options, learnRate * learnRateFactor, iteration),
+        })
       }
+      updateParameters(updates)
     },
     state() {
       const state: Record<string, DlArray> = {}

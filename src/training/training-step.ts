@@ -67,13 +67,15 @@ function checkTraced(loss: DlArray): void {
   })
 }
 
-/** A gradient that is not finite would destroy its parameter; the squares are one fast pass over each. */
+/** A gradient that is not finite would destroy its parameter; the squares are one fast pass over all. */
 function checkGradients(parameters: readonly TrainedParameter[], gradients: readonly DlArray[]): void {
+  const squares = gradientSquares(
+    parameters.map(({ value }, i) => ({ parameter: value, gradient: gradients[i]!, decay: 0 })),
+  )
   // From the loss backwards: where it began comes last in the list of parameters.
   for (let i = parameters.length - 1; i >= 0; i--) {
-    const { name, value } = parameters[i]!
-    const gradient = gradients[i]!
-    if (Number.isFinite(gradientSquares(value, gradient, 0)) || isFiniteArray(gradient)) continue
+    if (Number.isFinite(squares[i]) || isFiniteArray(gradients[i]!)) continue
+    const { name } = parameters[i]!
     const slash = name.lastIndexOf('/')
     throw new Divergence({ gradient: name.slice(slash + 1), layer: name.slice(0, slash) })
   }

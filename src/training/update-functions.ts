@@ -6,7 +6,7 @@ import { DimensionError, OptionError } from '../errors.js'
 import { keep } from '../memory/scope.js'
 import { DlNetwork } from '../network/dlnetwork.js'
 import { sameSize } from '../operations/sum.js'
-import { freshLike, type SolverName, type Step, solverAverages, updateParameter } from './solver-update.js'
+import { freshLike, type SolverName, type Step, solverAverages, updateParameters } from './solver-update.js'
 
 // The solvers' rules for training loops of one's own. Parameters are an array, lists and records of arrays (nested as you
 // like; `net.learnables` is such a list), or a network; gradients and averages have the same shape.
@@ -102,11 +102,15 @@ function updated(
     const newAverages = before.map((arrays) =>
       values.map((value, i) => (arrays ? freshLike(arrays[i]!, 'copy') : freshLike(value, 'zeros'))),
     )
-    for (const [i, value] of newValues.entries()) {
-      const own = newAverages.map((arrays) => arrays[i]!)
-      const preparation = { decay: 0, factor: 1, limit: Number.POSITIVE_INFINITY }
-      updateParameter(value, gradientArrays[i]!, own, preparation, step(factors[i]!))
-    }
+    updateParameters(
+      newValues.map((parameter, i) => ({
+        parameter,
+        gradient: gradientArrays[i]!,
+        averages: newAverages.map((arrays) => arrays[i]!),
+        preparation: { decay: 0, factor: 1, limit: Number.POSITIVE_INFINITY },
+        step: step(factors[i]!),
+      })),
+    )
     for (const arrays of before) for (const array of arrays ?? []) array.dispose()
     for (const arrays of newAverages) for (const array of arrays) keep(array)
     return [stepped(parameters, newValues), ...newAverages.map((arrays) => withArrays(gradients, arrays))]

@@ -153,14 +153,30 @@ export class WasmBackend implements Backend {
   }
 
   /** Lends `use` the address of a kernel's block until it returns, for a kernel that does another's work among its own. */
-  withBlock<K extends KernelName, T>(name: K, block: KernelBlock<K>, use: (address: number) => T): T
-  withBlock<T>(name: string, block: Readonly<Record<string, number>>, use: (address: number) => T): T {
+  withBlock<K extends KernelName, T>(name: K, block: KernelBlock<K>, use: (address: number) => T): T {
+    return this.withBlocks(name, [block], use)
+  }
+
+  /** The same for several blocks of one kernel, which lie one behind the other. */
+  withBlocks<K extends KernelName, T>(
+    name: K,
+    blocks: readonly KernelBlock<K>[],
+    use: (address: number, bytesOfBlock: number) => T,
+  ): T
+  withBlocks<T>(
+    name: string,
+    blocks: readonly Readonly<Record<string, number>>[],
+    use: (address: number, bytesOfBlock: number) => T,
+  ): T {
     const plan = this.#plans[name]!
     const count = plan.fields.length
-    return this.withTemporary(4 * count, (address) => {
+    return this.withTemporary(4 * count * blocks.length, (address) => {
       const { buffer } = this.#heap
-      writeBlock(plan, block, new Int32Array(buffer, address, count), new Float32Array(buffer, address, count))
-      return use(address)
+      for (const [i, block] of blocks.entries()) {
+        const at = address + 4 * count * i
+        writeBlock(plan, block, new Int32Array(buffer, at, count), new Float32Array(buffer, at, count))
+      }
+      return use(address, 4 * count)
     })
   }
 
