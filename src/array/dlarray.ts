@@ -24,16 +24,17 @@ export interface Trace {
   readonly output: number
 }
 
-/** One array's share in a storage. Letting go twice is letting go once, whoever does it: a scope, a caller, the collector. */
-export class Hold {
+/** One array's share in a storage, and what the array is, for reports. Letting go twice is letting go once, whoever does it: a scope, a caller, the collector. */
+export class Hold implements ArrayInfo {
   #storage: Storage | undefined
   /** The stack at its making, while `trackCreation` is on. */
   readonly stack: string | undefined
 
   constructor(
     storage: Storage,
-    /** What the array is, for reports. */
-    readonly info: ArrayInfo,
+    readonly size: readonly number[],
+    readonly dims: string,
+    readonly type: UnderlyingType,
   ) {
     this.#storage = storage.retain()
     this.stack = tracksCreation ? new Error('array').stack : undefined
@@ -93,7 +94,7 @@ export class DlArray<F extends string = string> {
     this.#size = Object.isFrozen(size) ? size : Object.freeze([...size])
     this.#dims = dims
     this.#underlyingType = underlyingType
-    this.hold = new Hold(storage, { size: this.#size, dims, type: underlyingType })
+    this.hold = new Hold(storage, this.#size, dims, underlyingType)
   }
 
   /** Extent of each dimension, two of them at least; frozen. */

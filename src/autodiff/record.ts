@@ -14,6 +14,19 @@ export type NodeRule = (
   wanted: readonly boolean[],
 ) => (DlArray | undefined)[]
 
+/** An operation that was computed on traced arrays. */
+export interface RecordedOperation {
+  readonly operation: string
+  readonly inputs: readonly (DlArray | undefined)[]
+  readonly inputNames: readonly string[]
+  readonly inputInfos: readonly (ArrayInfo | undefined)[]
+  readonly outputs: readonly DlArray[]
+  readonly outputInfos: readonly ArrayInfo[]
+  readonly rule: NodeRule
+  /** What the rule will read; filled after the node is there. */
+  readonly held: readonly DlArray[]
+}
+
 /** One recorded operation, or (without a rule) one traced input of `dlfeval`. */
 export class TraceNode {
   constructor(
@@ -60,26 +73,10 @@ export class Tape {
     return { node, output: 0 }
   }
 
-  add(
-    operation: string,
-    inputs: readonly (DlArray | undefined)[],
-    inputNames: readonly string[],
-    outputs: readonly DlArray[],
-    rule: NodeRule,
-    saved: readonly DlArray[],
-  ): void {
-    const node = new TraceNode(
-      this,
-      this.nodes.length,
-      operation,
-      inputs.map((array) => array && liveTrace(array)),
-      inputNames,
-      inputs.map((array) => array && infoOf(array)),
-      outputs.map(infoOf),
-      rule,
-      saved,
-      false,
-    )
+  add({ operation, inputs, inputNames, inputInfos, outputs, outputInfos, rule, held }: RecordedOperation): void {
+    const traces = inputs.map((array) => array && liveTrace(array))
+    const order = this.nodes.length
+    const node = new TraceNode(this, order, operation, traces, inputNames, inputInfos, outputInfos, rule, held, false)
     this.nodes.push(node)
     outputs.forEach((array, output) => {
       const entry: TraceEntry = { node, output }

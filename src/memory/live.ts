@@ -1,4 +1,4 @@
-import { type ArrayInfo, liveHolds } from '../array/dlarray.js'
+import { type ArrayInfo, type Hold, liveHolds } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import type { Storage } from '../array/storage.js'
 
@@ -11,18 +11,23 @@ export interface LiveArray extends ArrayInfo {
 
 /** The largest storages in use, largest first; arrays that share one count once. */
 export function largestArrays(count: number, accept: (storage: Storage) => boolean = () => true): LiveArray[] {
-  const byStorage = new Map<Storage, { info: ArrayInfo; stack: string | undefined }>()
-  for (const { storage, info, stack } of liveHolds())
-    if (storage && !byStorage.has(storage) && accept(storage)) byStorage.set(storage, { info, stack })
+  const byStorage = new Map<Storage, Hold>()
+  for (const hold of liveHolds()) {
+    const { storage } = hold
+    if (storage && !byStorage.has(storage) && accept(storage)) byStorage.set(storage, hold)
+  }
   return [...byStorage]
     .sort(([a], [b]) => b.bytes - a.bytes)
     .slice(0, count)
-    .map(([{ bytes }, { info, stack }]) => {
-      const line = callerIn(stack)
+    .map(([{ bytes }, hold]) => {
+      const { size, dims, type } = hold
+      const line = callerIn(hold.stack)
       return {
-        ...info,
+        size,
+        dims,
+        type,
         bytes,
-        text: `${describe(info)}, ${info.type}, ${bytes} bytes${line === undefined ? '' : `, made at ${line}`}`,
+        text: `${describe(hold)}, ${type}, ${bytes} bytes${line === undefined ? '' : `, made at ${line}`}`,
       }
     })
 }

@@ -67,21 +67,26 @@ export function scope<T>(fn: () => T & NoPromise<T>): T {
 /** {@link scope} for callers whose own types have excluded promises; `call` is theirs, for messages. */
 export function scoped<T>(fn: () => T, call = 'scope'): T {
   const made = new Set<DlArray>()
-  const escaping = new Set<DlArray>()
-  const result = within(made, call, () => {
-    const value = fn()
-    arraysIn(value, escaping)
-    return value
-  })
-  for (const array of made) {
-    if (escaping.has(array)) own(array)
-    else array.dispose()
-  }
+  const escaping: DlArray[] = []
+  const result = within(made, call, fn, escaping)
+  for (const array of escaping) if (made.delete(array)) own(array)
+  free(made)
   return result
 }
 
-/** Runs `fn` with arrays going to `made`; when it throws or returns a promise, they are freed. */
-function within<T>(made: Set<DlArray>, call: string, fn: () => T): T {
+function free(arrays: ReadonlySet<DlArray>): void {
+  for (const array of arrays) {
+    // The set goes as a whole.
+    array.owner = undefined
+    array.dispose()
+  }
+}
+
+/**
+ * Runs `fn` with arrays going to `made`, and adds those in its result to `returned`; when it throws or returns a promise, all
+ * are freed.
+ */
+function within<T>(made: Set<DlArray>, call: string, fn: () => T, returned?: DlArray[]): T {
   const before = innermost
   innermost = made
   try {
@@ -97,9 +102,10 @@ function within<T>(made: Set<DlArray>, call: string, fn: () => T): T {
           'Arrays would be freed while it runs: compute inside, return the result, and await outside; or use openScope().',
       })
     }
+    if (returned) collectArrays(result, returned)
     return result
   } catch (error) {
-    for (const array of made) array.dispose()
+    free(made)
     throw error
   } finally {
     innermost = before
@@ -160,22 +166,35 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
 /** Objects that hold arrays somewhere a walk over plain values would not look tell them here. */
 export const heldArrays = Symbol('dlnet.heldArrays')
 
-/** Every array reachable through plain objects, arrays, maps, sets and objects with {@link heldArrays}. */
-export function arraysIn(value: unknown, found = new Set<DlArray>(), seen = new Set<object>()): Set<DlArray> {
-  if (typeof value !== 'object' || value === null || seen.has(value)) return found
+/** Every array reachable through plain objects, arrays, maps, sets and objects with {@link heldArrays}; some perhaps twice. */
+export function arraysIn(value: unknown): DlArray[] {
+  const found: DlArray[] = []
+  collectArrays(value, found)
+  return found
+}
+
+function collectArrays(value: unknown, found: DlArray[]): void {
+  if (value instanceof DlArray) found.push(value)
+  else if (Array.isArray(value) && value.every(isArray)) for (const array of value) found.push(array)
+  else walk(value, found, new Set())
+}
+
+const isArray = (item: unknown): item is DlArray => item instanceof DlArray
+
+function walk(value: unknown, found: DlArray[], seen: Set<object>): void {
   if (value instanceof DlArray) {
-    found.add(value)
-    return found
+    found.push(value)
+    return
   }
+  if (typeof value !== 'object' || value === null || seen.has(value)) return
   seen.add(value)
   if (heldArrays in value && typeof value[heldArrays] === 'function') {
-    for (const array of value[heldArrays]() as Iterable<DlArray>) found.add(array)
+    for (const array of value[heldArrays]() as Iterable<DlArray>) found.push(array)
   } else if (Array.isArray(value) || value instanceof Set) {
-    for (const item of value) arraysIn(item, found, seen)
+    for (const item of value) walk(item, found, seen)
   } else if (value instanceof Map) {
-    for (const item of value.values()) arraysIn(item, found, seen)
+    for (const item of value.values()) walk(item, found, seen)
   } else if (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null) {
-    for (const item of Object.values(value)) arraysIn(item, found, seen)
+    for (const item of Object.values(value)) walk(item, found, seen)
   }
-  return found
 }

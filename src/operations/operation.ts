@@ -1,11 +1,12 @@
 import type { ArrayInfo, DlArray, UnderlyingType } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import type { BackendName, Elements, Storage } from '../array/storage.js'
-import { save, tapeOf } from '../autodiff/record.js'
+import { type NodeRule, save, type Tape, tapeOf } from '../autodiff/record.js'
 import { backendNamed, chosenBackend, wasmBackend } from '../backends/current.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import { OptionError } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
+import { type Finding, Findings } from './repetition.js'
 
 // One operation, defined once. A definition holds everything about an operation; `operation` turns it into something that
 // checks, computes and records. No operation does any of that itself.
@@ -133,68 +134,70 @@ export function operation<
   const { name, inputs: inputNames, outputs: outputNames, saves, gradient, kernels } = definition
   const differentiable = inputNames.filter((input) => gradient[input] !== null)
 
+  const findings = new Findings<O, Call<I, Q, O, P>>()
+
   function completed(options: Partial<O> | undefined): O {
     if (!options) return definition.options
-    for (const key of Object.keys(options))
-      if (!(key in definition.options))
+    const all = { ...definition.options }
+    for (const key in options) {
+      if (!(key in all))
         throw new OptionError({
           call: name,
-          expects: `options among ${Object.keys(definition.options).join(', ') || 'none'}`,
+          expects: `options among ${Object.keys(all).join(', ') || 'none'}`,
           got: `'${key}'`,
           remedy: 'Check the spelling, or leave it out.',
         })
-    const given = Object.entries(options).filter(([, value]) => value !== undefined)
-    return given.length === 0 ? definition.options : { ...definition.options, ...Object.fromEntries(given) }
+      const value = options[key]
+      if (value !== undefined) all[key] = value
+    }
+    return all
+  }
+
+  /** The rule's answer for a call of this kind. */
+  function finding(arrays: readonly (DlArray | undefined)[], options: O): Call<I, Q, O, P> {
+    const known = findings.find(arrays, options)
+    if (known) return known
+    const inputs = arrays.map((array) => array && infoOf(array))
+    const named = byName(inputNames, inputs) as Named<I, Q, ArrayInfo>
+    const { outputs, plan } = definition.rule(named, options)
+    for (const { size } of outputs) Object.freeze(size)
+    // A comparison of doubles is logical, but compares at home.
+    const isDouble = outputs.some((info) => info.type === 'double') || resultType(inputs) === 'double'
+    const found = { inputs, named, options, outputs, plan, isDouble }
+    findings.keep(found)
+    return found
   }
 
   function compute(named: Named<I, Q, DlArray>, options: O): DlArray[] {
     const arrays = inputNames.map((input) => (named as { readonly [name: string]: DlArray | undefined })[input])
-    const described = byName(inputNames, arrays, infoOf) as Named<I, Q, ArrayInfo>
-    const { outputs: infos, plan } = definition.rule(described, options)
-    const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, inputNames, arrays, infos, plan)
-    const results = infos.map((info, position) => makeArray(storages[position]!, info.size, info.dims, info.type))
+    const call = finding(arrays, options)
+    const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, arrays, call)
+    const results = call.outputs.map((info, i) => makeArray(storages[i]!, info.size, info.dims, info.type))
     const tape = tapeOf(arrays)
-    if (tape && differentiable.length > 0) record(tape, arrays, described, results, options, plan)
+    if (tape && differentiable.length > 0) record(tape, arrays, call, results)
     return results
   }
 
   function record(
-    tape: NonNullable<ReturnType<typeof tapeOf>>,
+    tape: Tape,
     arrays: readonly (DlArray | undefined)[],
-    described: Named<I, Q, ArrayInfo>,
+    call: Call<I, Q, O, P>,
     results: readonly DlArray[],
-    options: O,
-    plan: P,
   ): void {
-    const outputInfos = results.map(infoOf)
-    const saved: Partial<Record<string, DlArray>> = {}
-    // Outputs are saved after the node exists, so that what is saved knows where it came from.
-    const rule = (gradients: readonly (DlArray | undefined)[], wanted: readonly boolean[]) => {
-      const first = gradients[0] ?? zerosLike(outputInfos[0]!)
-      let memo: { value: unknown } | undefined
-      const context: GradientContext<I, Q, U, O, P, S> = {
-        gradient: first,
-        gradients: Object.fromEntries(outputNames.map((output, i) => [output, i === 0 ? first : gradients[i]])) as {
-          [K in U]?: DlArray
-        },
-        saved: saved as { [K in S]: DlArray },
-        inputs: described,
-        options,
-        plan,
-        wanted: Object.fromEntries(inputNames.map((input, i) => [input, wanted[i] === true])) as { [K in I]: boolean },
-        recording: tapeOf([first, ...Object.values(saved)]) !== undefined,
-        shared: <T>(make: () => T) => {
-          memo ??= { value: make() }
-          return memo.value as T
-        },
-      }
-      return inputNames.map((input, i) => {
-        const one = gradient[input]
-        return wanted[i] && one ? one(context) : undefined
-      })
-    }
+    const saved: Record<string, DlArray> = {}
     const held: DlArray[] = []
-    tape.add(name, arrays, inputNames, results, rule, held)
+    const rule: NodeRule = (gradients, wanted) => differentiate(call, saved, held, gradients, wanted)
+    tape.add({
+      operation: name,
+      inputs: arrays,
+      inputNames,
+      inputInfos: call.inputs,
+      outputs: results,
+      outputInfos: call.outputs,
+      rule,
+      held,
+    })
+    // Outputs are saved after the node exists, so that what is saved knows where it came from.
     for (const key of saves) {
       const position = inputNames.indexOf(key as I)
       const array = position >= 0 ? arrays[position] : results[outputNames.indexOf(key as U)]
@@ -203,6 +206,35 @@ export function operation<
       saved[key] = copy
       held.push(copy)
     }
+  }
+
+  function differentiate(
+    { named, options, outputs, plan }: Call<I, Q, O, P>,
+    saved: Readonly<Record<string, DlArray>>,
+    held: readonly DlArray[],
+    gradients: readonly (DlArray | undefined)[],
+    wanted: readonly boolean[],
+  ): (DlArray | undefined)[] {
+    const first = gradients[0] ?? zerosLike(outputs[0]!)
+    let memo: { value: unknown } | undefined
+    const context: GradientContext<I, Q, U, O, P, S> = {
+      gradient: first,
+      gradients: byName(outputNames, [first, ...gradients.slice(1)]) as { [K in U]?: DlArray },
+      saved: saved as { [K in S]: DlArray },
+      inputs: named,
+      options,
+      plan,
+      wanted: byName(inputNames, wanted) as { [K in I]: boolean },
+      recording: tapeOf([first, ...held]) !== undefined,
+      shared: <T>(make: () => T) => {
+        memo ??= { value: make() }
+        return memo.value as T
+      },
+    }
+    return inputNames.map((input, i) => {
+      const one = gradient[input]
+      return wanted[i] && one ? one(context) : undefined
+    })
   }
 
   function zerosLike(info: ArrayInfo): DlArray {
@@ -221,15 +253,26 @@ export function operation<
     differentiable,
     infer(inputs, options) {
       const infos = inputNames.map((input) => (inputs as { readonly [name: string]: ArrayInfo | undefined })[input])
-      return definition.rule(byName(inputNames, infos, infoOf) as Named<I, Q, ArrayInfo>, completed(options)).outputs
+      return definition.rule(
+        byName(
+          inputNames,
+          infos.map((info) => info && infoOf(info)),
+        ) as Named<I, Q, ArrayInfo>,
+        completed(options),
+      ).outputs
     },
     run: (inputs, options) => compute(inputs, completed(options))[0]!,
-    runAll(inputs, options) {
-      const results = compute(inputs, completed(options))
-      return Object.fromEntries(outputNames.map((output, i) => [output, results[i]])) as { [K in U]: DlArray }
-    },
+    runAll: (inputs, options) => byName(outputNames, compute(inputs, completed(options))) as { [K in U]: DlArray },
   }
   return self
+}
+
+/** A call of an operation: what its rule found, and what else follows from that. */
+interface Call<I extends string, Q extends I, O, P> extends Finding<O, P> {
+  /** The inputs by name. */
+  readonly named: Named<I, Q, ArrayInfo>
+  /** Whether it computes on the backend that doubles live on. */
+  readonly isDouble: boolean
 }
 
 /** A plain description of what may be an array: a rule may spread it. */
@@ -240,24 +283,18 @@ function infoOf({ size, dims, type }: ArrayInfo): ArrayInfo {
 /** Allocates the outputs and runs the kernel on the backend where they belong, moving inputs there when they are not. */
 function runKernels<I extends string, Q extends I, U extends string, O extends object, P, S extends I | U>(
   definition: Definition<I, Q, U, O, P, S>,
-  inputNames: readonly I[],
   arrays: readonly (DlArray | undefined)[],
-  infos: readonly ArrayInfo[],
-  plan: P,
+  { outputs: infos, plan, isDouble }: Call<I, Q, O, P>,
 ): Storage[] {
-  if (definition.kernels === 'view') return []
-  // A comparison of doubles is logical, but compares at home.
-  const double = infos.some((info) => info.type === 'double') || resultType(arrays) === 'double'
-  const target = double ? 'reference' : chosenBackend()
+  const { kernels, inputs: inputNames, outputs: outputNames } = definition
+  if (kernels === 'view') return []
+  const target = isDouble ? 'reference' : chosenBackend()
+  const backend = backendNamed(target)
   const outputs: Storage[] = []
   const moved: Storage[] = []
   try {
     for (const info of infos)
-      outputs.push(
-        backendNamed(target)
-          .allocate(numel(info.size), info.type === 'double' ? 'float64' : 'float32')
-          .retain(),
-      )
+      outputs.push(backend.allocate(numel(info.size), info.type === 'double' ? 'float64' : 'float32').retain())
     const inputs = arrays.map((array) => {
       if (!array || array.storage.backend === target) return array?.storage
       const copy = moveTo(target, array.storage).retain()
@@ -265,16 +302,23 @@ function runKernels<I extends string, Q extends I, U extends string, O extends o
       return copy
     })
     if (target === 'reference')
-      definition.kernels.reference({
-        inputs: byName(inputNames, inputs, (storage) => storage.view()) as Named<I, Q, Elements>,
-        outputs: byName(definition.outputs, outputs, (storage) => storage.view()) as { [K in U]: Elements },
+      kernels.reference({
+        inputs: byName(
+          inputNames,
+          inputs.map((storage) => storage?.view()),
+        ) as Named<I, Q, Elements>,
+        outputs: byName(
+          outputNames,
+          outputs.map((storage) => storage.view()),
+        ) as { [K in U]: Elements },
         plan,
       })
     else {
       const wasm = wasmBackend()
-      definition.kernels.wasm({
-        inputs: byName(inputNames, inputs, (storage) => wasm.pointer(storage), 0) as { [K in I]: number },
-        outputs: byName(definition.outputs, outputs, (storage) => wasm.pointer(storage)) as { [K in U]: number },
+      const address = (storage: Storage | undefined) => (storage ? wasm.pointer(storage) : 0)
+      kernels.wasm({
+        inputs: byName(inputNames, inputs.map(address)) as { [K in I]: number },
+        outputs: byName(outputNames, outputs.map(address)) as { [K in U]: number },
         plan,
         wasm,
       })
@@ -285,7 +329,8 @@ function runKernels<I extends string, Q extends I, U extends string, O extends o
   } finally {
     for (const storage of moved) storage.release()
   }
-  return outputs.map((storage) => storage.handOver())
+  for (const storage of outputs) storage.handOver()
+  return outputs
 }
 
 function moveTo(target: BackendName, storage: Storage): Storage {
@@ -294,17 +339,9 @@ function moveTo(target: BackendName, storage: Storage): Storage {
   return copy
 }
 
-/** A record of what `read` tells of each item, under its name. */
-function byName<V, T>(
-  names: readonly string[],
-  items: readonly (V | undefined)[],
-  read: (item: V) => T,
-  missing?: T,
-): Record<string, T | undefined> {
-  const result: Record<string, T | undefined> = {}
-  for (let i = 0; i < names.length; i++) {
-    const item = items[i]
-    result[names[i]!] = item === undefined ? missing : read(item)
-  }
+/** The items by their names. */
+function byName<T>(names: readonly string[], items: readonly T[]): Record<string, T> {
+  const result: Record<string, T> = {}
+  for (let i = 0; i < names.length; i++) result[names[i]!] = items[i]!
   return result
 }

@@ -47,7 +47,7 @@ describe.each(['wasm', 'reference'] as const)('scope on %s', (backend) => {
     })
     expect(inside.map(isFreed)).toEqual([true, false, false, false, false, false, false, true])
     expect(result.alone.values()).toEqual(Float32Array.of(2, 2))
-    expect(arraysIn(result).size).toBe(6)
+    expect(arraysIn(result)).toHaveLength(6)
     for (const X of arraysIn(result)) X.dispose()
     expect(alive()).toEqual(before)
   })
