@@ -10,6 +10,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import asc from 'assemblyscript/asc'
+import { transform } from 'esbuild'
+import { kernelStreams } from './kernel-streams.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { values: flags } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } })
@@ -95,25 +97,38 @@ if (result.error) {
 }
 if (!flags.out) {
   const bytes = readFileSync(output)
-  const entries = [...kernels]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(
-      ([name, fields]) =>
-        `  ${name}: { ${fields.map(([field, type]) => `${field}: '${type === 'f32' ? 'f32' : 'i32'}'`).join(', ')} },`,
-    )
+  const { code } = await transform(readFileSync(join(root, 'src/backends/wasm/streams.ts'), 'utf8'), { loader: 'ts' })
+  const joining = await import(`data:text/javascript,${encodeURIComponent(code)}`)
+  const { length, tokens, order, operands } = kernelStreams(bytes, joining)
+  const sorted = [...kernels].sort(([a], [b]) => (a < b ? -1 : 1))
   writeFileSync(
     join(root, 'src/backends/wasm/kernels.generated.ts'),
     [
       '// Written by scripts/build-kernels.mjs from kernels/*.ts. Not edited by hand, not committed.',
+      "import type { Streams } from './streams.js'",
       '',
-      '/** Every kernel with the fields of its parameter block, in the order of the block in memory. */',
-      'export const kernelBlocks = {',
-      ...entries,
-      '} as const',
+      "/** The fields of every kernel's parameter block. */",
+      'export interface KernelFields {',
+      ...sorted.map(([name, fields]) => `  ${name}: ${fields.map(([field]) => `'${field}'`).join(' | ')}`),
+      '}',
       '',
-      '/** The compiled module (WebAssembly with SIMD and atomics, importing its memory), in hexadecimal: compressed it is a quarter smaller than base64. */',
-      `export const kernelModule: string =`,
-      `  '${bytes.toString('hex')}'`,
+      '/** The same in the order of the block in memory, separated by blanks; those that are floats end with a point. */',
+      'export const kernelBlocks: Readonly<Record<keyof KernelFields, string>> = {',
+      ...sorted.map(
+        ([name, fields]) =>
+          `  ${name}: '${fields.map(([field, type]) => (type === 'f32' ? `${field}.` : field)).join(' ')}',`,
+      ),
+      '}',
+      '',
+      '/** The compiled module. */',
+      'export const kernelStreams: Streams = {',
+      `  length: ${length},`,
+      `  tokens: '${tokens}',`,
+      `  order: '${order}',`,
+      `  operands: [`,
+      ...operands.map((text) => `    '${text}',`),
+      '  ],',
+      '}',
       '',
     ].join('\n'),
   )

@@ -5,17 +5,15 @@ import type { ElementType, Storage } from '../../array/storage.js'
 import { BackendError, OptionError } from '../../errors.js'
 import type { Backend, BackendInfo, BackendMemory } from '../backend.js'
 import { Heap } from './heap.js'
-import { kernelBlocks } from './kernels.generated.js'
+import { type KernelFields, kernelBlocks } from './kernels.generated.js'
 import { instantiateKernels, type Kernel, type KernelInstance } from './module.js'
 import { WasmStorage } from './storage.js'
 import { processorCount, ThreadPool } from './threads.js'
 
-type KernelBlocks = typeof kernelBlocks
-
-export type KernelName = keyof KernelBlocks
+export type KernelName = keyof KernelFields
 
 /** The values of a kernel's parameter block: addresses from {@link WasmBackend.pointer}, integers and floats. */
-export type KernelBlock<K extends KernelName> = { readonly [field in keyof KernelBlocks[K]]: number }
+export type KernelBlock<K extends KernelName> = { readonly [field in KernelFields[K]]: number }
 
 /** How a launch may be split between threads. */
 export interface Work {
@@ -102,12 +100,13 @@ export class WasmBackend implements Backend {
     const { host, memory } = instance
     this.#instance = instance
     this.#heap = new Heap(memory, host.heapBase(), instance.maximumBytes)
-    const blocks = Object.entries<Record<string, 'i32' | 'f32'>>(kernelBlocks)
+    const blocks = Object.entries(kernelBlocks)
     this.#names = blocks.map(([name]) => name)
     const plans: Record<string, Plan> = Object.create(null)
     for (const [index, [name, block]] of blocks.entries()) {
-      const fields = Object.keys(block)
-      const floats = fields.map((field) => block[field] === 'f32')
+      const marked = block.split(' ')
+      const floats = marked.map((field) => field.endsWith('.'))
+      const fields = marked.map((field) => field.replace('.', ''))
       plans[name] = { index, kernel: instance.kernel(name), fields, floats }
     }
     this.#plans = plans

@@ -2,7 +2,7 @@
 // threads where that is possible, and the same module over unshared memory where it is not.
 
 import { BackendError } from '../../errors.js'
-import { kernelModule } from './kernels.generated.js'
+import { kernelBytes } from './kernel-bytes.js'
 
 /** Bytes of one WebAssembly page. */
 const PAGE = 65536
@@ -92,16 +92,6 @@ function sharingImpossible(): string | undefined {
   return undefined
 }
 
-/** The embedded module's bytes, by the engine's own decoder where it has one: a first loop over them takes milliseconds. */
-function embeddedBytes(): Uint8Array<ArrayBuffer> {
-  const { fromHex } = Uint8Array as { fromHex?: (text: string) => Uint8Array<ArrayBuffer> }
-  if (fromHex) return fromHex.call(Uint8Array, kernelModule)
-  if (typeof Buffer === 'function') return new Uint8Array(Buffer.from(kernelModule, 'hex'))
-  return Uint8Array.from({ length: kernelModule.length / 2 }, (_, i) =>
-    Number.parseInt(kernelModule.slice(2 * i, 2 * i + 2), 16),
-  )
-}
-
 /**
  * The module with its imported memory declared unshared, so that it can be instantiated where shared memory is missing.
  * Atomic instructions are valid on unshared memory; waiting is not, and only the thread pool waits.
@@ -160,10 +150,10 @@ let embeddedUnshared: WebAssembly.Module | undefined
 function compile(shared: boolean, bytes: Uint8Array<ArrayBuffer> | undefined): WebAssembly.Module {
   if (bytes) return new WebAssembly.Module(shared ? bytes : withUnsharedMemory(bytes))
   if (shared) {
-    embeddedShared ??= new WebAssembly.Module(embeddedBytes())
+    embeddedShared ??= new WebAssembly.Module(kernelBytes())
     return embeddedShared
   }
-  embeddedUnshared ??= new WebAssembly.Module(withUnsharedMemory(embeddedBytes()))
+  embeddedUnshared ??= new WebAssembly.Module(withUnsharedMemory(kernelBytes()))
   return embeddedUnshared
 }
 
