@@ -1,11 +1,11 @@
 // One plane of a block (block.ts), forward and backward: normalization by numbers that are known, activation, pooling.
 import { Block } from './block';
 import { addGradientSums, resetGradientSums, sumOfFirst, sumOfSecond } from './gradient-sums';
-import { total } from './lanes';
+import { loadPart, storePart, total } from './lanes';
 import { applyRun } from './moments';
 import { planeFactor, planeHigh, planeRest } from './normalization';
 import { PART } from './normalization-layout';
-import { averageColumns, averageScatter, isTwoByTwo, maximumColumns, maximumScatter } from './pooling';
+import { averageColumns, averageOfPairs, averageScatter, isTwoByTwo, maximumColumns, maximumScatter } from './pooling';
 import { scratch } from './scratch';
 
 const RECTIFIED: i32 = 1;
@@ -51,12 +51,13 @@ function rectifyRun(x: usize, y: usize, count: i32, high: f32, factor: f32, rest
     x += 32;
     y += 32;
   }
-  for (; left > 0; --left) {
-    const v = (load<f32>(x) - high) * factor + rest;
-    store<f32>(y, v < 0 ? 0 : v);
-    x += 4;
-    y += 4;
+  if (left >= 4) {
+    v128.store(y, f32x4.pmax(f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r), zero));
+    x += 16;
+    y += 16;
+    left -= 4;
   }
+  if (left > 0) storePart(y, f32x4.pmax(f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, left), h), f), r), zero), left);
 }
 
 /** Normalization, where there is one, and activation of `count` elements; y may be x. */
@@ -127,6 +128,60 @@ function maximumTwoByTwoForward(b: Block, plane: usize, to: usize): void {
   }
 }
 
+/** One element normalized and activated. */
+@inline
+function transformed(b: Block, x: f32): f32 {
+  return activatedOne((x - planeHigh) * planeFactor + planeRest, b.activation, b.leak);
+}
+
+/** Normalized, activated and averaged over 2 by 2 windows with stride 2. */
+function averageTwoByTwoForward(b: Block, plane: usize, to: usize): void {
+  const h = f32x4.splat(planeHigh);
+  const f = f32x4.splat(planeFactor);
+  const r = f32x4.splat(planeRest);
+  const leak = f32x4.splat(b.leak);
+  const zero = f32x4.splat(0);
+  const line = <usize>b.height << 2;
+  const activation = b.activation;
+  let y = to;
+  for (let d = 0; d < b.outDepth; ++d) {
+    for (let w = 0; w < b.outWidth; ++w) {
+      let left = plane + <usize>(2 * w + b.width * d) * line;
+      let right = left + line;
+      let i = 0;
+      for (; i + 4 <= b.outHeight; i += 4) {
+        let a0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(left), h), f), r);
+        let a1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(left, 16), h), f), r);
+        let b0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(right), h), f), r);
+        let b1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(right, 16), h), f), r);
+        if (activation == RECTIFIED) {
+          a0 = f32x4.pmax(a0, zero);
+          a1 = f32x4.pmax(a1, zero);
+          b0 = f32x4.pmax(b0, zero);
+          b1 = f32x4.pmax(b1, zero);
+        } else if (activation == LEAKY) {
+          a0 = activated(a0, LEAKY, leak);
+          a1 = activated(a1, LEAKY, leak);
+          b0 = activated(b0, LEAKY, leak);
+          b1 = activated(b1, LEAKY, leak);
+        }
+        v128.store(y, averageOfPairs(a0, a1, b0, b1));
+        left += 32;
+        right += 32;
+        y += 16;
+      }
+      for (; i < b.outHeight; ++i) {
+        let sum = transformed(b, load<f32>(left)) + transformed(b, load<f32>(left, 4));
+        sum = sum + transformed(b, load<f32>(right)) + transformed(b, load<f32>(right, 4));
+        store<f32>(y, sum * 0.25);
+        left += 8;
+        right += 8;
+        y += 4;
+      }
+    }
+  }
+}
+
 /** Bytes of what the windows leave of a plane. */
 @inline
 export function windows(b: Block): usize {
@@ -157,6 +212,10 @@ export function finishPlane(b: Block, x: usize, to: usize): void {
       if (b.activation) activate(to, columns * b.outHeight, b.activation, b.leak);
       return;
     }
+  }
+  if (b.pooling == AVERAGE && b.normalized && isTwoByTwo(b)) {
+    averageTwoByTwoForward(b, x, to);
+    return;
   }
   transform(b, x, scratch, b.inner);
   if (b.pooling == MAXIMUM) maximumColumns(b, scratch, to, 0, 0, columns);

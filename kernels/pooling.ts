@@ -347,8 +347,43 @@ function averageFactor<B>(b: B, row: i32, across: i32): f32 {
   return count > 0 ? 1 / <f32>count : 0;
 }
 
+/** The average of 2 by 2 windows with stride 2 from what loads of two columns of x: the sums are in memory order. */
+@inline
+export function averageOfPairs(left0: v128, left1: v128, right0: v128, right1: v128): v128 {
+  let sum = f32x4.add(v128.shuffle<f32>(left0, left1, 0, 2, 4, 6), v128.shuffle<f32>(left0, left1, 1, 3, 5, 7));
+  sum = f32x4.add(sum, v128.shuffle<f32>(right0, right1, 0, 2, 4, 6));
+  sum = f32x4.add(sum, v128.shuffle<f32>(right0, right1, 1, 3, 5, 7));
+  return f32x4.mul(sum, f32x4.splat(0.25));
+}
+
+/** 2 by 2 windows with stride 2 and no padding: a column of y from two columns of x. */
+@inline
+function averageTwoByTwo(left: usize, right: usize, y: usize, count: i32): void {
+  let i = 0;
+  for (; i + 4 <= count; i += 4) {
+    v128.store(y, averageOfPairs(v128.load(left), v128.load(left, 16), v128.load(right), v128.load(right, 16)));
+    left += 32;
+    right += 32;
+    y += 16;
+  }
+  for (; i < count; ++i) {
+    store<f32>(y, (load<f32>(left) + load<f32>(left, 4) + load<f32>(right) + load<f32>(right, 4)) * 0.25);
+    left += 8;
+    right += 8;
+    y += 4;
+  }
+}
+
 /** Columns `first` to `end` of one plane of y, which begin at `y`: the average of each window. */
 export function averageColumns<B>(b: B, x: usize, y: usize, first: i32, end: i32): void {
+  if (isTwoByTwo(b)) {
+    for (let column = first; column < end; ++column) {
+      const depth = column / b.outWidth;
+      const left = address(x, b.height * (2 * (column - depth * b.outWidth) + b.width * depth));
+      averageTwoByTwo(left, address(left, b.height), address(y, (column - first) * b.outHeight), b.outHeight);
+    }
+    return;
+  }
   const vertical = b.strideHeight <= 2;
   const inside = firstInside(b.paddingHeight, b.strideHeight);
   const insideEnd = endInside(b.height, b.poolHeight, b.strideHeight, b.paddingHeight, b.outHeight);

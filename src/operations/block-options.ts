@@ -115,6 +115,10 @@ const LARGEST_POOLED_PLANE = 131072
 /** Fewer and larger groups than this are better shared between threads part by part, as `instancenorm` does. */
 const FEW_GROUPS = 16
 const LARGE_GROUP = 16384
+/** Groups of no more elements are normalized faster many together, as `instancenorm` and `batchnorm` do. */
+const TINY_GROUP = 64
+/** So much smaller may a plane become by the convolution and its step. */
+const LARGEST_STEP = 8
 
 /** Checks a block and describes what it does. */
 export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions, call: string): BlockPlan {
@@ -227,12 +231,14 @@ export function blockPays({ X, weights, offset }: BlockInputs<Shape>, options: B
   // With as many observations planes are many, and small ones stay small: no closer look is needed.
   const channel = X.dims.indexOf('C')
   const observations = X.dims.endsWith('B') ? X.size[channel + 1]! : 1
-  if (observations >= FEW_GROUPS && numel(X.size.slice(0, channel)) <= LARGE_GROUP) return true
+  const plane = numel(X.size.slice(0, channel))
+  if (observations >= FEW_GROUPS && plane <= LARGE_GROUP && plane > LARGEST_STEP * TINY_GROUP) return true
   const info = (array: Shape) => ({ size: array.size, dims: array.dims, type: 'single' }) as const
   const Z = weights ? dlconvOperation.infer({ X: info(X), weights: info(weights) }, windowsOf(options))[0]! : info(X)
   const { inner, channels } = channelLayout(Z, 'block')
   const together = offset ? groupSize(options.numGroups, channels) : 1
   if ((channels / together) * observations < FEW_GROUPS && inner * together > LARGE_GROUP) return false
+  if (offset && options.numGroups !== 'given' && together === 1 && inner <= TINY_GROUP) return false
   if (options.pooling === 'none') return true
   if (inner > LARGEST_POOLED_PLANE) return false
   const pooled = poolingGeometry(Z, poolingOf(options), false, 'block')

@@ -279,4 +279,14 @@ describe('a block', () => {
     expect(blockPays({ X: huge, offset: info, scale: info }, block)).toBe(false)
     expect(() => blockOperation.infer({ X: huge }, block)).toThrow(/131072/)
   })
+
+  it('is left to the steps where planes are tiny, unless several are normalized together', () => {
+    const pays = (numGroups: BlockOptions['numGroups'], size: readonly number[]) =>
+      blockPays({ X: { size, dims: 'SSCB' }, ...usual }, { ...block, numGroups })
+    for (const numGroups of ['channel-wise', 'batch'] as const) {
+      expect(pays(numGroups, [7, 7, 2, 64])).toBe(false)
+      expect(pays(numGroups, [9, 9, 2, 64])).toBe(true)
+    }
+    for (const numGroups of ['all-channels', 'given'] as const) expect(pays(numGroups, [7, 7, 2, 64])).toBe(true)
+  })
 })
