@@ -111,6 +111,11 @@ const kind = defineLayer<BatchNormalizationLayer>({
   },
   output: (layer, [X], { Offset, Scale }) =>
     batchnormOperation.infer({ X: X!, offset: Offset!, scale: Scale! }, { epsilon: layer.epsilon }).slice(0, 1),
+  block: ({ epsilon, meanDecay, varianceDecay }) => ({
+    step: 'normalization',
+    options: { numGroups: 'batch', epsilon, meanDecay, varianceDecay },
+    state: { mu: 'TrainedMean', sigmaSq: 'TrainedVariance' },
+  }),
   compute: ({ epsilon }, [X], { Offset, Scale, TrainedMean, TrainedVariance }) => [
     batchnorm(X!, Offset!, Scale!, TrainedMean!, TrainedVariance!, { epsilon }),
   ],

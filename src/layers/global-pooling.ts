@@ -33,6 +33,11 @@ function globalPoolingKind(
     properties: [],
     display: () => [{ properties: ['name'] }],
     output: (_, [X]) => [pooledInfo(X!, windowedInput(X!, rank, functionName).over)],
+    block: () => ({
+      step: 'pooling',
+      rank,
+      options: { pooling: word === 'Max' ? 'max' : 'average', poolSize: 'global' },
+    }),
     compute(_, [X]) {
       const info = { size: X!.size, dims: X!.dims as string, type: X!.underlyingType }
       const { over } = windowedInput(info, rank, functionName)

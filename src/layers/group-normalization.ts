@@ -51,6 +51,7 @@ const kind = defineLayer<GroupNormalizationLayer>({
   check: (layer, call) => checkVectors(layer, { offset: layer.offset, scale: layer.scale }, call),
   output: (layer, [X], { Offset, Scale }) =>
     groupnormOperation.infer({ X: X!, offset: Offset!, scale: Scale! }, options(layer)).slice(0, 1),
+  block: (layer) => ({ step: 'normalization', options: options(layer) }),
   compute(layer, [X], { Offset, Scale }) {
     const { numGroups, epsilon } = layer
     return [groupnorm(X!, numGroups, Offset!, Scale!, { epsilon })]

@@ -54,6 +54,11 @@ const kind = defineLayer<LayerNormalizationLayer>({
   check: (layer, call) => checkVectors(layer, { offset: layer.offset, scale: layer.scale }, call),
   output: (layer, [X], { Offset, Scale }) =>
     layernormOperation.infer({ X: X!, offset: Offset!, scale: Scale! }, options(layer)).slice(0, 1),
+  // of what blocks take, the other three are the same
+  block: ({ operationDimension, epsilon }) =>
+    operationDimension === 'channel-only'
+      ? undefined
+      : { step: 'normalization', options: { numGroups: 'all-channels', epsilon } },
   compute: (layer, [X], { Offset, Scale }) => [layernorm(X!, Offset!, Scale!, options(layer))],
 })
 

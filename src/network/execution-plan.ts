@@ -102,8 +102,12 @@ function runStep(
       layer: graph.layers[number]!,
       parameters: context.parameters?.get(number),
     }))
-    const Y = runAsBlock(layers, inputs[0]!)
-    if (Y) return { outputs: [Y], states }
+    const result = runAsBlock(layers, inputs[0]!, context)
+    if (result) {
+      const { Y, changed } = result
+      if (changed) states.set(numbers[changed.place]!, changed.state)
+      return { outputs: [Y], states }
+    }
   }
   let read = inputs
   for (const number of numbers) {

@@ -1,23 +1,32 @@
 import type { DlArray } from '../array/dlarray.js'
 import { positionsOf } from '../array/format.js'
-import { tapeOf } from '../autodiff/record.js'
+import { tapeOf, withoutRecording } from '../autodiff/record.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { blockPart, type Layer, ownParameters } from '../layers/layer.js'
+import type { LayerResult } from '../layers/layer-definition.js'
 import { blockOperation } from '../operations/block.js'
-import { type BlockOptions, type BlockPart, blockPays, defaultBlock } from '../operations/block-options.js'
+import {
+  type BlockInputs,
+  type BlockOptions,
+  type BlockPart,
+  blockPays,
+  defaultBlock,
+} from '../operations/block-options.js'
 import { backendFor } from '../operations/operation.js'
+import { relabelOperation } from '../operations/relabel.js'
 import type { LayerGraph } from './layer-graph.js'
 
-// Layers in series that run as one operation: convolution, instance normalization, activation, pooling, in this order, at
-// least two of them. The plan finds such series; whether one runs as a block is decided with the arrays at hand.
+// Layers in series that run as one operation: convolution, normalization, activation, pooling, in this order, at least two
+// of them. The plan finds such series; whether one runs as a block is decided with the arrays at hand.
 
 let isOn = true
 
 /**
- * Whether networks run convolution, instance normalization, ReLU and pooling in series as one operation from now on; default
- * true. Results agree to rounding either way: switch it off to compare, or to look for the cause of a difference.
+ * Whether networks run layers in series as one operation from now on; default true. Results agree to rounding either way:
+ * switch it off to compare, or to look for the cause of a difference.
  *
- * Fused are series of at least two of these layers in this order, each the only reader of the one before, on single arrays
+ * Fused are series of at least two of these layers in this order: convolution; instance, batch, group or layer normalization;
+ * ReLU or leaky ReLU; maximum or average pooling, global too. Each must be the only reader of the one before, on single arrays
  * with one to three S dimensions, C, and at most a B. Errors: an {@link OptionError} unless given true or false.
  */
 export function setFusion(enabled: boolean): void {
@@ -87,29 +96,58 @@ interface LayerInSeries {
   readonly parameters: Readonly<Record<string, DlArray>> | undefined
 }
 
+interface SeriesResult {
+  readonly Y: DlArray
+  /** Place in the series, and new state, of a layer that changed its state. */
+  readonly changed?: { readonly place: number; readonly state: NonNullable<LayerResult['state']> }
+}
+
 /** The result of layers in series as one operation; undefined where they cannot, or should not, run as one. */
-export function runAsBlock(layers: readonly LayerInSeries[], X: DlArray): DlArray | undefined {
+export function runAsBlock(
+  layers: readonly LayerInSeries[],
+  X: DlArray,
+  { training }: { readonly training: boolean },
+): SeriesResult | undefined {
   if (!isOn || backendFor('single') !== 'wasm') return undefined
-  const inputs: { X: DlArray } & { [K in 'weights' | 'bias' | 'offset' | 'scale']?: DlArray } = { X }
+  let inputs: BlockInputs<DlArray> = { X }
   let options: BlockOptions = defaultBlock
+  /** Takes new mean and variance into the state of the layer that has them. */
+  let change: ((mu: DlArray, sigmaSq: DlArray) => SeriesResult['changed']) | undefined
   const rank = positionsOf(X.dims, 'S').length
-  for (const { layer, parameters } of layers) {
+  for (const [place, { layer, parameters }] of layers.entries()) {
     const part = blockPart(layer)
     if (!part || (part.rank !== undefined && part.rank !== rank)) return undefined
+    const { step, state } = part
     options = { ...options, ...part.options }
-    const { Weights, Bias, Offset, Scale } =
-      parameters ?? (part.step === 'activation' || part.step === 'pooling' ? {} : ownParameters(layer))
-    if (part.step === 'convolution') Object.assign(inputs, { weights: Weights, bias: Bias })
-    if (part.step === 'normalization') Object.assign(inputs, { offset: Offset, scale: Scale })
+    if (step !== 'convolution' && step !== 'normalization') continue
+    const all = parameters ?? ownParameters(layer)
+    const { Weights: weights, Bias: bias, Offset: offset, Scale: scale } = all
+    inputs = { ...inputs, ...(step === 'convolution' ? { weights, bias } : { offset, scale }) }
+    if (!state) continue
+    const [mu, sigmaSq] = [all[state.mu]!, all[state.sigmaSq]!]
+    inputs = { ...inputs, mu, sigmaSq }
+    if (!training) options = { ...options, numGroups: 'given' }
+    else
+      change = (newMu, newSigmaSq) => ({
+        place,
+        state: { [state.mu]: sizedLike(newMu, mu), [state.sigmaSq]: sizedLike(newSigmaSq, sigmaSq) },
+      })
   }
   const arrays = Object.values(inputs)
   if (!arrays.every((array) => array.underlyingType === 'single')) return undefined
   options = { ...options, keep: tapeOf(arrays) !== undefined }
   // Inputs that do not fit are left to the layers one by one: they say which it is.
   try {
-    return blockPays(inputs, options) ? blockOperation.run(inputs, options) : undefined
+    if (!blockPays(inputs, options)) return undefined
+    if (!change) return { Y: blockOperation.run(inputs, options) }
+    const { Y, batchMu, batchSigmaSq } = blockOperation.runAll(inputs, options)
+    return { Y, changed: change(batchMu, batchSigmaSq) }
   } catch (error) {
     if (error instanceof DimensionError || error instanceof OptionError) return undefined
     throw error
   }
+}
+
+function sizedLike(X: DlArray, { size }: DlArray): DlArray {
+  return withoutRecording(() => relabelOperation.run({ X }, { size, dims: '' }))
 }

@@ -53,6 +53,8 @@ export interface BlockPart {
   /** S dimensions of its inputs, where it asks for a number of them. */
   readonly rank?: number
   readonly options: Partial<BlockOptions>
+  /** Of batch normalization, the state parameters that hold mean and variance: used in prediction, joined to in training. */
+  readonly state?: { readonly mu: string; readonly sigmaSq: string }
 }
 
 export const defaultBlock: BlockOptions = {

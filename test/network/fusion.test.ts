@@ -4,11 +4,17 @@ import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setBackend, startedBackends, wasmBackend } from '../../src/backends/current.js'
 import { NetworkError, OptionError } from '../../src/errors.js'
+import { averagePooling2dLayer } from '../../src/layers/average-pooling.js'
+import { batchNormalizationLayer } from '../../src/layers/batch-normalization.js'
 import { convolution1dLayer, convolution2dLayer } from '../../src/layers/convolution.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
+import { globalAveragePooling2dLayer, globalMaxPooling2dLayer } from '../../src/layers/global-pooling.js'
+import { groupNormalizationLayer } from '../../src/layers/group-normalization.js'
 import { imageInputLayer } from '../../src/layers/image-input.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
 import type { Layer } from '../../src/layers/layer.js'
+import { layerNormalizationLayer } from '../../src/layers/layer-normalization.js'
+import { leakyReluLayer } from '../../src/layers/leaky-relu.js'
 import { maxPooling1dLayer, maxPooling2dLayer } from '../../src/layers/max-pooling.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
@@ -21,6 +27,8 @@ import { times } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream } from '../../src/operations/random.js'
 import { sum } from '../../src/operations/sum.js'
+import { trainingOptions } from '../../src/training/training-options.js'
+import { trainnet } from '../../src/training/trainnet.js'
 import { expectClose } from '../support/close.js'
 import { normals } from '../support/random.js'
 import { additionLayer } from './test-layers.js'
@@ -147,6 +155,117 @@ describe('a network', () => {
     expect(fused.Y).toEqual(plain.Y)
     fused.gradients.forEach((gradient, i) => {
       expectClose(gradient, plain.gradients[i]!, 2e-5, `gradient ${i}`, 1)
+    })
+  })
+
+  const image2d = imageInputLayer([16, 12, 2], { normalization: 'none' })
+  const conv = () => convolution2dLayer(3, 6, { padding: 'same' })
+  const pool2 = { stride: 2 }
+  const chains: [string, Layer[]][] = [
+    [
+      'convolution, batch norm, ReLU, max',
+      [conv(), batchNormalizationLayer(), reluLayer(), maxPooling2dLayer(2, pool2)],
+    ],
+    [
+      'convolution, batch norm, leaky ReLU, average',
+      [conv(), batchNormalizationLayer({ meanDecay: 0.3 }), leakyReluLayer(0.2), averagePooling2dLayer(2, pool2)],
+    ],
+    ['convolution, batch norm', [conv(), batchNormalizationLayer({ epsilon: 1e-3 })]],
+    ['batch norm, ReLU', [batchNormalizationLayer(), reluLayer()]],
+    ['batch norm, max', [batchNormalizationLayer({ varianceDecay: 0.5 }), maxPooling2dLayer(3)]],
+    [
+      'convolution, group norm, ReLU, max',
+      [conv(), groupNormalizationLayer(3), reluLayer(), maxPooling2dLayer(2, pool2)],
+    ],
+    ['group norm, average', [groupNormalizationLayer('channel-wise'), averagePooling2dLayer(3, { padding: 1 })]],
+    ['convolution, layer norm, leaky ReLU', [conv(), layerNormalizationLayer(), leakyReluLayer()]],
+    [
+      'layer norm, ReLU, average',
+      [layerNormalizationLayer({ operationDimension: 'batch-excluded' }), reluLayer(), averagePooling2dLayer(2)],
+    ],
+    [
+      'convolution, instance norm, leaky ReLU, average',
+      [
+        conv(),
+        instanceNormalizationLayer(),
+        leakyReluLayer(0.5),
+        averagePooling2dLayer(3, { paddingValue: 'mean', padding: 1 }),
+      ],
+    ],
+    ['instance norm, ReLU, global average', [instanceNormalizationLayer(), reluLayer(), globalAveragePooling2dLayer()]],
+    ['convolution, ReLU, global maximum', [conv(), reluLayer(), globalMaxPooling2dLayer()]],
+    ['convolution, average', [conv(), averagePooling2dLayer(2, pool2)]],
+    ['leaky ReLU, max', [leakyReluLayer(), maxPooling2dLayer(2)]],
+  ]
+
+  it.each(chains)('of %s runs as one operation, with the results, gradients and states of its layers', (_, chain) => {
+    const make = () => dlnetwork([image2d, ...chain, fullyConnectedLayer(3)], { seed: 3 })
+    for (const observations of [3, 9]) {
+      const net = make()
+      expect(names(net)).toHaveLength(3)
+      const X = image([16, 12, 2, observations])
+      const batches = [X, times(X, X), X]
+      /** Prediction after a state of its own, everything that training gives, and predicting traced. */
+      const all = () => {
+        const own = make()
+        const states = batches.map((batch) => {
+          const { outputs, state } = own.forward(batch)
+          own.state = state
+          return [...outputs, ...state.map(({ value }) => value!)].map((array) => array.values())
+        })
+        const inPrediction = dlfeval((x: DlArray) => dlgradient(sum(own.predict(x), 'all'), x), X).values()
+        const kinds = own.state.map(({ layer, parameter, value }) => [layer, parameter, value!.size, value!.dims])
+        return { ...measured(own, X), states, inPrediction, kinds }
+      }
+      setFusion(true)
+      const fused = all()
+      setFusion(false)
+      const plain = all()
+      expect(fused.kinds).toEqual(plain.kinds)
+      expectClose(fused.Y, plain.Y, 1e-5, 'prediction')
+      expectClose(fused.inPrediction, plain.inPrediction, 2e-5, 'gradient in prediction')
+      fused.states.forEach((results, step) => {
+        results.forEach((result, i) => {
+          expectClose(result, plain.states[step]![i]!, 1e-5, `result ${i} of step ${step}`)
+        })
+      })
+      fused.gradients.forEach((gradient, i) => {
+        expectClose(gradient, plain.gradients[i]!, 2e-5, `gradient ${i}`, 1)
+      })
+    }
+  })
+
+  it.each(chains)('of %s launches fewer kernels fused', (_, chain) => {
+    const net = dlnetwork([image2d, ...chain], { seed: 3 })
+    const X = image([16, 12, 2, 9])
+    const fused = launches(() => void net.predict(X))
+    setFusion(false)
+    expect(fused).toBeLessThan(launches(() => void net.predict(X)))
+  })
+
+  it('trains with batch normalization to the same weights and state', async () => {
+    const layers = [
+      image2d,
+      conv(),
+      batchNormalizationLayer(),
+      reluLayer(),
+      maxPooling2dLayer(2, pool2),
+      fullyConnectedLayer(3),
+    ]
+    const X = image([16, 12, 2, 20])
+    const T = image([3, 20], 'CB')
+    const train = async () => {
+      const options = trainingOptions('sgdm', { maxEpochs: 3, miniBatchSize: 8, verbose: false, shuffle: 'never' })
+      const { net } = await trainnet(X, T, dlnetwork(layers, { seed: 3 }), 'mse', options)
+      return [...net.learnables, ...net.state].map(({ value }) => value!.values())
+    }
+    const fused = await train()
+    setFusion(false)
+    const plain = await train()
+    expect(fused).toHaveLength(8)
+    fused.forEach((values, i) => {
+      // what normalization takes off the bias again is rounding
+      expectClose(values, plain[i]!, 1e-4, `parameter ${i}`, 0.1)
     })
   })
 
