@@ -255,7 +255,13 @@ describe('a network', () => {
     const X = image([16, 12, 2, 20])
     const T = image([3, 20], 'CB')
     const train = async () => {
-      const options = trainingOptions('sgdm', { maxEpochs: 3, miniBatchSize: 8, verbose: false, shuffle: 'never' })
+      const options = trainingOptions('sgdm', {
+        maxEpochs: 3,
+        initialLearnRate: 1e-3,
+        miniBatchSize: 8,
+        verbose: false,
+        shuffle: 'never',
+      })
       const { net } = await trainnet(X, T, dlnetwork(layers, { seed: 3 }), 'mse', options)
       return [...net.learnables, ...net.state].map(({ value }) => value!.values())
     }
