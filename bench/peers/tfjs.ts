@@ -40,7 +40,7 @@ interface Tf {
   conv2d(x: Tensor, filter: Tensor, strides: number, padding: number | 'valid'): Tensor
   conv2dTranspose(x: Tensor, filter: Tensor, size: Four, strides: number, padding: number | 'valid'): Tensor
   maxPool(x: Tensor, filter: number, strides: number, padding: 'valid'): Tensor
-  grads(compute: (...inputs: Tensor[]) => Tensor): (inputs: Tensor[], dy: Tensor) => Tensor[]
+  grads(compute: (...inputs: Tensor[]) => Tensor): (inputs: Tensor[]) => Tensor[]
 }
 interface TfWasm {
   setWasmPaths(folder: string): void
