@@ -172,6 +172,7 @@ export function streamSource(stream: BatchStream, call: string): BatchSource {
 class StreamSource implements AsyncBatchSource {
   readonly #stream: Iterable<MiniBatch> | AsyncIterable<MiniBatch>
   readonly #call: string
+  readonly waits: boolean
   #passes = 0
   #skipped = 0
   #position = 0
@@ -179,6 +180,7 @@ class StreamSource implements AsyncBatchSource {
   constructor(stream: Iterable<MiniBatch> | AsyncIterable<MiniBatch>, call: string) {
     this.#stream = stream
     this.#call = call
+    this.waits = Symbol.asyncIterator in stream
   }
 
   /** A stream has its own order. */

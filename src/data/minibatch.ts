@@ -23,6 +23,11 @@ export function gatheredBatch(batch: MiniBatch): MiniBatch {
   return batch
 }
 
+/** Whether a batch was made for whoever asked for it. */
+export function isGathered(batch: MiniBatch): boolean {
+  return gathered.has(batch)
+}
+
 /** Frees a batch after use, where it was made for that; one of a user's stream stays as it is. */
 export function releaseBatch(batch: MiniBatch): void {
   if (gathered.has(batch)) for (const array of [...batch.inputs, ...batch.targets]) array.dispose()
@@ -63,6 +68,8 @@ export interface SyncBatchSource extends SourceOfBatches {
 
 /** A source that reads or waits. `for await` takes both kinds. */
 export interface AsyncBatchSource extends SourceOfBatches {
+  /** False where mini-batches are made at once when they are asked for: then asking early gains nothing. Default true. */
+  readonly waits?: boolean
   [Symbol.asyncIterator](): AsyncIterator<MiniBatch>
 }
 
@@ -102,7 +109,8 @@ export type TargetData = LabelData | NumericData | SequenceList
 
 /**
  * Mini-batches from anywhere. Each pass over the data begins a new iteration, and a batch is used up when the next one is
- * asked for.
+ * asked for. Training asks an async iterable for the next one before it computes with a copy of the one it has, so that reading
+ * and decoding go on meanwhile: on threads of the system or workers.
  *
  * A stream's arrays are its own: nobody frees them. The same batch may be given again in every pass; arrays made anew for each
  * batch go to the collector once nothing refers to them, or are freed by the stream itself after its `yield`, which is sooner.

@@ -1,5 +1,5 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
-import { type BatchSource, type MiniBatch, releaseBatch } from '../data/minibatch.js'
+import { type BatchSource, type BatchSourceState, type MiniBatch, releaseBatch } from '../data/minibatch.js'
 import { DlnetError, FileError, TrainingError } from '../errors.js'
 import type { LayerArray } from '../layers/layer-array.js'
 import { sameSize } from '../operations/sum.js'
@@ -8,6 +8,7 @@ import { type Checkpoint, writeCheckpoint } from './checkpoint.js'
 import { Divergence, diagnose } from './divergence.js'
 import { releaseLayers, withLayerCopies } from './layer-copies.js'
 import { pacer } from './pacing.js'
+import { type BatchRead, readingAhead } from './read-ahead.js'
 import { fixedOptions } from './resumable-options.js'
 import { learnRateOf } from './schedules.js'
 import { aboutValidation, callWithin, TrainingInterruptedError, validating } from './training-error.js'
@@ -40,6 +41,8 @@ export class TrainingRun {
   #began = performance.now()
   #lastValidated: number | undefined
   #last: Standing | undefined
+  /** Where the source stood after the present mini-batch, when it has been asked for more since. */
+  #sourceState: BatchSourceState | undefined
 
   constructor(settings: RunSettings) {
     const { options, source, metrics, validation, net, parameters } = settings
@@ -125,7 +128,7 @@ export class TrainingRun {
   async #batches(): Promise<StopReason | undefined> {
     const { source, options } = this.#settings
     const { signal } = options
-    const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+    const iterator = passOver(source)
     try {
       for (;;) {
         if (signal?.aborted) return 'Stopped by signal'
@@ -134,11 +137,15 @@ export class TrainingRun {
         const result = next instanceof Promise ? await unlessAborted(next, signal) : next
         if (result === undefined) return 'Stopped by signal'
         if (result.done) return undefined
-        const stopped = await this.#iterate(result.value)
+        const { value } = result
+        const isAhead = 'state' in value
+        this.#sourceState = isAhead ? value.state : undefined
+        const stopped = await this.#iterate(isAhead ? value.batch : value)
         if (stopped) return stopped
         await this.#pause()
       }
     } finally {
+      this.#sourceState = undefined
       const returned = iterator.return?.()
       // After the signal not awaited: a stream that hangs would keep training from ending.
       if (!signal?.aborted) await returned
@@ -264,7 +271,7 @@ export class TrainingRun {
   async #checkpoint(): Promise<void> {
     const { options, net, parameters, solver, random, source } = this.#settings
     if (options.checkpointPath === '') return
-    const { order, position } = source.state()
+    const { order, position } = this.#sourceState ?? source.state()
     const arrays: Record<string, DlArray> = {}
     for (const { name, value } of parameters) arrays[`learnables/${name}`] = value
     for (const { layer, parameter, value } of net.state) arrays[`state/${layer}/${parameter}`] = value!
@@ -375,6 +382,12 @@ function checkTargets(batch: MiniBatch, call = 'trainnet'): void {
     got: 'inputs alone',
     remedy: 'Give targets: trainnet(X, T, layers, loss, options), or a datastore that combines both.',
   })
+}
+
+/** The mini-batches from where a source stands, read ahead where that gains time. */
+function passOver(source: BatchSource): Iterator<MiniBatch> | AsyncIterator<MiniBatch | BatchRead> {
+  if (!(Symbol.asyncIterator in source)) return source[Symbol.iterator]()
+  return source.waits === false ? source[Symbol.asyncIterator]() : readingAhead(source)
 }
 
 /** What a promise resolves to; undefined when the signal comes first. */
