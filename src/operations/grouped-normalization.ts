@@ -1,5 +1,5 @@
 import type { WasmBackend } from '../backends/wasm/backend.js'
-import { launchBinary } from './binary.js'
+import { type BinaryFunction, launchBinary } from './binary.js'
 import { loopNest } from './expansion.js'
 import { launchCopy } from './movement.js'
 import {
@@ -20,8 +20,11 @@ export interface NormalizationPlan extends Grouping {
   readonly positions: number
 }
 
-/** Runs of fewer elements than this are too short to be scaled one by one: a group is normalized as one plane, then scaled. */
-const SHORT_RUN = 16
+/**
+ * Runs of fewer elements than this are too short to be scaled one by one: a group is normalized as one plane, then scaled; and
+ * with given statistics, where that is all there is to do, all elements go through element-wise arithmetic.
+ */
+const SHORT_RUN = { measured: 16, given: 64 }
 
 interface Forward {
   readonly x: number
@@ -49,10 +52,23 @@ function groupsAsPlanes(plan: NormalizationPlan): Grouping {
 
 const elements = ({ inner, channels, observations, outer }: Grouping) => inner * channels * observations * outer
 
-/** The loops of y = f(x, parameter of the channel). */
-function perChannelNest({ inner, channels, observations, outer }: Grouping) {
-  const size = [inner, channels, observations * outer]
-  return loopNest(size, [size, [1, channels, 1]])
+/** y = f(x, the parameter of its channel). For the elements of a run the parameter is repeated first: that makes long loops. */
+function launchPerChannel(
+  wasm: WasmBackend,
+  kernel: BinaryFunction,
+  at: { readonly x: number; readonly parameter: number; readonly y: number },
+  { inner, channels, observations, outer }: Grouping,
+): void {
+  const size = [inner * channels, observations * outer]
+  const nest = loopNest(size, [size, [inner * channels, 1]])
+  if (inner === 1) {
+    launchBinary(wasm, kernel, at.x, at.parameter, at.y, nest)
+    return
+  }
+  wasm.withTemporary(4 * inner * channels, (repeated) => {
+    launchCopy(wasm, at.parameter, repeated, { size: [inner, channels], xSteps: [0, 1], ySteps: [1, inner] })
+    launchBinary(wasm, kernel, at.x, repeated, at.y, nest)
+  })
 }
 
 /** To `y` from `x`: channels in front of positions, or back behind them. */
@@ -76,14 +92,13 @@ export function launchGrouped(wasm: WasmBackend, at: Forward, plan: Normalizatio
     })
     return
   }
-  if (plan.groupChannels === 1 || plan.inner >= SHORT_RUN) {
+  if (plan.groupChannels === 1 || plan.inner >= SHORT_RUN.measured) {
     launchNormalization(wasm, at, plan)
     return
   }
   launchNormalization(wasm, { ...at, scale: 0, offset: 0 }, groupsAsPlanes(plan))
-  const nest = perChannelNest(plan)
-  launchBinary(wasm, 'times', at.y, at.scale, at.y, nest)
-  launchBinary(wasm, 'plus', at.y, at.offset, at.y, nest)
+  launchPerChannel(wasm, 'times', { x: at.y, parameter: at.scale, y: at.y }, plan)
+  launchPerChannel(wasm, 'plus', { x: at.y, parameter: at.offset, y: at.y }, plan)
 }
 
 /** dx, dscale and doffset from x, dy and the statistics. Addresses in the heap. */
@@ -105,23 +120,30 @@ export function launchGroupedGradient(wasm: WasmBackend, at: Backward, plan: Nor
     )
     return
   }
-  if (plan.groupChannels === 1 || plan.inner >= SHORT_RUN) launchNormalizationGradient(wasm, at, plan)
+  if (plan.groupChannels === 1 || plan.inner >= SHORT_RUN.measured) launchNormalizationGradient(wasm, at, plan)
   else launchShortRunsGradient(wasm, at, plan)
+}
+
+/** y = the sums of x over each channel: first over observations, along neighbouring elements, then over the runs. */
+function launchChannelSums(wasm: WasmBackend, x: number, y: number, plan: NormalizationPlan): void {
+  const { inner, channels, observations, outer } = plan
+  wasm.withTemporary(4 * inner * channels, (sums) => {
+    launchReduction(wasm, 'sum', x, sums, reductionPlan([inner * channels, observations * outer], [1]))
+    launchReduction(wasm, 'sum', sums, y, reductionPlan([inner, channels], [0]))
+  })
 }
 
 /** With the group as one plane: dscale and doffset are sums over all groups, dx the gradient for dy * scale. */
 function launchShortRunsGradient(wasm: WasmBackend, at: Backward, plan: NormalizationPlan): void {
-  const { inner, channels, observations, outer } = plan
   const planes = groupsAsPlanes(plan)
-  const overRest = reductionPlan([inner, channels, observations * outer], [0, 2])
   const count = elements(plan)
   wasm.withTemporary(4 * count, (product) => {
-    launchReduction(wasm, 'sum', at.dy, at.doffset, overRest)
     const { x, statistics } = at
     launchNormalizationApply(wasm, { x, y: product, scale: 0, offset: 0, statistics }, planes)
     launchBinary(wasm, 'times', at.dy, product, product, loopNest([count], [[count], [count]]))
-    launchReduction(wasm, 'sum', product, at.dscale, overRest)
-    launchBinary(wasm, 'times', at.dy, at.scale, product, perChannelNest(plan))
+    launchChannelSums(wasm, product, at.dscale, plan)
+    launchChannelSums(wasm, at.dy, at.doffset, plan)
+    launchPerChannel(wasm, 'times', { x: at.dy, parameter: at.scale, y: product }, plan)
     // The sums over planes are not those of channels: they go nowhere.
     wasm.withTemporary(8 * planes.channels, (nowhere) =>
       launchNormalizationGradient(
@@ -135,12 +157,11 @@ function launchShortRunsGradient(wasm: WasmBackend, at: Backward, plan: Normaliz
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset with the statistics that are given. Addresses in the heap. */
 export function launchGiven(wasm: WasmBackend, at: Forward, plan: NormalizationPlan): void {
-  if (plan.inner >= SHORT_RUN || plan.groupChannels > 1) launchNormalizationApply(wasm, at, plan)
+  if (plan.inner >= SHORT_RUN.given || plan.groupChannels > 1) launchNormalizationApply(wasm, at, plan)
   else launchGivenShortRuns(wasm, at, plan)
 }
 
 function launchGivenShortRuns(wasm: WasmBackend, at: Forward, plan: NormalizationPlan): void {
-  const nest = perChannelNest(plan)
   const { channels } = plan
   wasm.withTemporary(8 * channels, (mean) => {
     const factor = mean + 4 * channels
@@ -149,8 +170,8 @@ function launchGivenShortRuns(wasm: WasmBackend, at: Forward, plan: Normalizatio
     column(0, mean)
     column(2, factor)
     launchBinary(wasm, 'times', factor, at.scale, factor, loopNest([channels], [[channels], [channels]]))
-    launchBinary(wasm, 'minus', at.x, mean, at.y, nest)
-    launchBinary(wasm, 'times', at.y, factor, at.y, nest)
-    launchBinary(wasm, 'plus', at.y, at.offset, at.y, nest)
+    launchPerChannel(wasm, 'minus', { x: at.x, parameter: mean, y: at.y }, plan)
+    launchPerChannel(wasm, 'times', { x: at.y, parameter: factor, y: at.y }, plan)
+    launchPerChannel(wasm, 'plus', { x: at.y, parameter: at.offset, y: at.y }, plan)
   })
 }
