@@ -43,6 +43,20 @@ export function upperHalf(lanes: v128): v128 {
   return v128.shuffle<f32>(lanes, lanes, 2, 3, 2, 3);
 }
 
+/** The least of four lanes without a NaN. */
+@inline
+export function leastOf(lanes: v128): f32 {
+  const two = f32x4.pmin(lanes, upperHalf(lanes));
+  return min<f32>(f32x4.extract_lane(two, 0), f32x4.extract_lane(two, 1));
+}
+
+/** The greatest of four lanes without a NaN. */
+@inline
+export function mostOf(lanes: v128): f32 {
+  const two = f32x4.pmax(lanes, upperHalf(lanes));
+  return max<f32>(f32x4.extract_lane(two, 0), f32x4.extract_lane(two, 1));
+}
+
 /** Two pairs of float64 as four floats. */
 @inline
 export function joinHalves(low: v128, high: v128): v128 {

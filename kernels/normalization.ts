@@ -19,7 +19,8 @@
 // groups, so that a group is read from memory once and from cache the second time: one beside the next where groups lie
 // without gaps, hundreds together where runs are short (normalization-columns.ts) or planes tiny (normalization-tiny.ts). The
 // kernels in steps take parts of few large groups. Sizes decide which; long runs get the same bits either way.
-import { addMoments, addMomentsBeside, applyRun, resetMoments, sumOfFirst, sumOfSecond } from './moments';
+import { leastOf, mostOf, total } from './lanes';
+import { addMoments, addMomentsBeside, applyRun } from './moments';
 import {
   applyColumns,
   areColumns,
@@ -36,6 +37,7 @@ import {
   sumKeptColumns,
 } from './normalization-columns';
 import { groupAddress, groupsPerObservation, normalizationParts, offsetOf, PART, scaleOf, stride } from './normalization-layout';
+import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
 
 @unmanaged
 class Normalization {
@@ -63,7 +65,7 @@ class Normalization {
 /** Sums of d and d² over elements from..to of a group's runs of `run` elements, d = x - shift. */
 @inline
 function sumMoments(group: usize, run: i32, apart: usize, from: i32, to: i32, shift: f32): void {
-  resetMoments();
+  resetSums();
   if (to <= run) {
     addMoments(group + (<usize>from << 2), to - from, shift);
     return;
@@ -92,17 +94,37 @@ function element(group: usize, run: i32, apart: usize, i: i32): f64 {
 let partMean: f64 = 0;
 let partSquares: f64 = 0;
 
+/**
+ * What a mean is shifted by, estimated from elements between `least` and `most`: nothing where elements lie on both sides of
+ * 0, since no shift is good enough then, and saves a quarter of the arithmetic.
+ */
+@inline
+function shiftFrom(mean: f64, least: f64, most: f64): f32 {
+  return abs<f64>(mean) <= 0.5 * (most - least) ? 0 : <f32>mean;
+}
+
 /** What elements from..to of a group are shifted by: near their mean. */
 @inline
 function shiftOfPart(group: usize, run: i32, apart: usize, from: i32, to: i32): f32 {
-  // the mean of three elements: nearer to the mean than one, should one of them be an outlier
+  const middle = from + ((to - from) >> 1);
+  if (to <= run && to - from >= 12) {
+    // Twelve elements of three places: the loop's kind is guessed right nearly always, before they have come from memory.
+    const one = v128.load(group + (<usize>from << 2));
+    const two = v128.load(group + (<usize>middle << 2));
+    const three = v128.load(group + (<usize>to << 2) - 16);
+    const sum = f32x4.add(f32x4.add(one, two), three);
+    const least = f32x4.pmin(f32x4.pmin(one, two), three);
+    const most = f32x4.pmax(f32x4.pmax(one, two), three);
+    return shiftFrom(total(sum) * (1.0 / 12.0), <f64>leastOf(least), <f64>mostOf(most));
+  }
   const one = element(group, run, apart, from);
-  const two = element(group, run, apart, from + ((to - from) >> 1));
+  const two = element(group, run, apart, middle);
   const three = element(group, run, apart, to - 1);
-  const shift = <f32>((one + two + three) * (1.0 / 3.0));
-  // elements on both sides of 0: no shift is good enough, and saves a quarter of the arithmetic
-  const range = max<f64>(max<f64>(one, two), three) - min<f64>(min<f64>(one, two), three);
-  return abs<f64>(<f64>shift) <= 0.5 * range ? 0 : shift;
+  return shiftFrom(
+    (one + two + three) * (1.0 / 3.0),
+    min<f64>(min<f64>(one, two), three),
+    max<f64>(max<f64>(one, two), three),
+  );
 }
 
 /** Mean and sum of squared deviations of elements from..to of a group, whose sums with that shift are known. */
@@ -264,6 +286,7 @@ function normalizeNeighbours(b: Normalization, begin: i32, end: i32): void {
   const bytes = <usize>count << 2;
   let x = b.x + <usize>begin * bytes;
   let y = b.y + <usize>begin * bytes;
+  const xEnd = b.x + <usize>end * bytes;
   measureGroup(b, x, begin);
   for (let group = begin; group < end; ++group) {
     prepareForward(b, group, group % b.channels);
@@ -276,8 +299,8 @@ function normalizeNeighbours(b: Normalization, begin: i32, end: i32): void {
       const to = min(from + PART, count);
       const shift = shiftOfPart(next, count, 0, from, to);
       const at = <usize>from << 2;
-      resetMoments();
-      addMomentsBeside(next + at, to - from, shift, x + at, y + at, planeHigh, planeFactor, planeRest);
+      resetSums();
+      addMomentsBeside(next + at, to - from, shift, x + at, y + at, planeHigh, planeFactor, planeRest, xEnd);
       finishPart(next, count, 0, from, to, shift);
       joinPart(from, to - from);
     }
