@@ -1,12 +1,13 @@
 // One plane of a block (block.ts), forward and backward: normalization by numbers that are known, activation, pooling.
 import { Block } from './block';
-import { addGradientSums, resetGradientSums, sumOfFirst, sumOfSecond } from './gradient-sums';
+import { addGradientSums } from './gradient-sums';
 import { loadPart, storePart, total } from './lanes';
 import { applyRun } from './moments';
 import { planeFactor, planeHigh, planeRest } from './normalization';
 import { PART } from './normalization-layout';
 import { averageColumns, averageOfPairs, averageScatter, isTwoByTwo, maximumColumns, maximumScatter } from './pooling';
 import { scratch } from './scratch';
+import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
 
 const RECTIFIED: i32 = 1;
 const LEAKY: i32 = 2;
@@ -381,7 +382,7 @@ export function sumPlane(x: usize, g: usize, count: i32, high: f32): void {
   firstSum = 0;
   secondSum = 0;
   for (let from = 0; from < count; from += PART) {
-    resetGradientSums();
+    resetSums();
     const at = <usize>from << 2;
     addGradientSums(x + at, g + at, min(PART, count - from), high);
     firstSum += sumOfFirst;

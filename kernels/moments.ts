@@ -4,24 +4,17 @@
 // Scaling one run while the next is measured lets reads from memory go on beside the writes. A shift of 0 has loops of its
 // own, since without subtractions a quarter of the arithmetic goes.
 import { loadPart, maskPart, storePart } from './lanes';
-import { addToSums, askAhead, BLOCK_STEPS, endBlocks, startBlocks } from './two-sums';
+import { addToSums, askAhead, endBlocks, less, Shifted, startBlocks, Unshifted } from './two-sums';
+
+/** Steps of sixteen elements until accumulators are emptied: 2 KiB. */
+const STEPS: i32 = 32;
 
 // what turns x into y while another run is measured: y = (x - high) factor + rest
 let high: v128 = f32x4.splat(0);
 let factor: v128 = f32x4.splat(0);
 let rest: v128 = f32x4.splat(0);
 
-/** Types that stand for a loop's kind, since the compiler joins two copies of a loop that differ by a constant only. */
-type Shifted = i32;
-type Unshifted = f32;
-
-/** v - s, or v where nothing is shifted. */
-@inline
-function less<Kind>(v: v128, s: v128): v128 {
-  return isInteger<Kind>() ? f32x4.sub(v, s) : v;
-}
-
-/** At most 32 steps of sixteen elements. */
+/** At most STEPS steps of sixteen elements. */
 @inline
 function addBlock<Kind>(x: usize, steps: i32, s: v128): void {
   let a0 = f32x4.splat(0);
@@ -129,7 +122,7 @@ export function addMoments(x: usize, count: i32, shift: f32): void {
   let left = count;
   startBlocks();
   while (left >= 16) {
-    const steps = min(left >> 4, BLOCK_STEPS);
+    const steps = min(left >> 4, STEPS);
     const bytes = <usize>steps << 6;
     askAhead(x, bytes, end);
     if (shift != 0) addBlock<Shifted>(x, steps, s);
@@ -164,7 +157,7 @@ export function addMomentsBeside(
   rest = f32x4.splat(otherRest);
   startBlocks();
   while (left >= 16) {
-    const steps = min(left >> 4, BLOCK_STEPS);
+    const steps = min(left >> 4, STEPS);
     const bytes = <usize>steps << 6;
     askAhead(x, bytes, end);
     askAhead(y, bytes, yEnd);
@@ -188,7 +181,7 @@ export function applyRun(x: usize, y: usize, count: i32, high: f32, factor: f32,
   const yEnd = y + (<usize>count << 2);
   let left = count;
   while (left >= 16) {
-    let steps = min(left >> 4, BLOCK_STEPS);
+    let steps = min(left >> 4, STEPS);
     left -= steps << 4;
     askAhead(x, <usize>steps << 6, xEnd);
     askAhead(y, <usize>steps << 6, yEnd);

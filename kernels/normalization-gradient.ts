@@ -7,9 +7,6 @@ import {
   addGradientSums,
   addGradientSumsBeside,
   applyGradientRun,
-  resetGradientSums,
-  sumOfFirst,
-  sumOfSecond,
 } from './gradient-sums';
 import {
   applyGradientColumns,
@@ -26,6 +23,7 @@ import {
   sumGradientColumns,
 } from './normalization-columns';
 import { groupsPerObservation, normalizationParts, PART, scaleOf, stride } from './normalization-layout';
+import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
 
 @unmanaged
 class NormalizationGradient {
@@ -54,7 +52,7 @@ class NormalizationGradient {
 function sumGradients(b: NormalizationGradient, plane: i32, from: i32, to: i32, shift: f32): void {
   const apart = stride(b);
   const start = (<usize>plane * <usize>b.inner) << 2;
-  resetGradientSums();
+  resetSums();
   let i = from;
   while (i < to) {
     const r = i / b.inner;
@@ -171,6 +169,7 @@ function gradientColumns(b: NormalizationGradient, begin: i32, end: i32): void {
 function gradientNeighbours(b: NormalizationGradient, begin: i32, end: i32): void {
   const count = b.inner;
   const bytes = <usize>count << 2;
+  const xEnd = b.x + <usize>end * bytes;
   let at = <usize>begin * bytes;
   let shift = sumShift(b, begin);
   let first: f64 = 0;
@@ -194,7 +193,7 @@ function gradientNeighbours(b: NormalizationGradient, begin: i32, end: i32): voi
     for (let from = 0; from < count; from += PART) {
       const here = at + (<usize>from << 2);
       const next = here + bytes;
-      resetGradientSums();
+      resetSums();
       addGradientSumsBeside(
         b.x + next,
         b.dy + next,
@@ -207,6 +206,7 @@ function gradientNeighbours(b: NormalizationGradient, begin: i32, end: i32): voi
         gradientFactor,
         gradientSlope,
         gradientRest,
+        xEnd,
       );
       first += sumOfFirst;
       second += sumOfSecond;

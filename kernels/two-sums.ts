@@ -3,8 +3,6 @@
 // number of elements only.
 import { totalOf, upperHalf } from './lanes';
 
-/** Steps of sixteen elements, a line of the cache, in a block of 2 KiB. */
-export const BLOCK_STEPS: i32 = 32;
 const PAGE: usize = 4096;
 /** How far ahead of a loop a page is asked for. */
 const AHEAD: usize = PAGE / 2;
@@ -57,4 +55,14 @@ export function askAhead(address: usize, bytes: usize, end: usize): void {
   const from = address + AHEAD;
   const page = (from + bytes) & ~(PAGE - 1);
   if (page > from && page < end) load<u8>(page);
+}
+
+/** Types that stand for a loop's kind, since the compiler joins two copies of a loop that differ by a constant only. */
+export type Shifted = i32;
+export type Unshifted = f32;
+
+/** v - s, or v where nothing is shifted. */
+@inline
+export function less<Kind>(v: v128, s: v128): v128 {
+  return isInteger<Kind>() ? f32x4.sub(v, s) : v;
 }
