@@ -1,5 +1,6 @@
 import type * as FileSystem from 'node:fs/promises'
 import { FileError } from '../errors.js'
+import { withoutFiles } from './file-browser.js'
 
 // Files in Node. The modules are taken when needed, without an import that a bundler for browsers would stumble over.
 
@@ -10,13 +11,7 @@ interface NodeFiles {
 
 function nodeFiles(call: string, instead: string): NodeFiles {
   const builtin = globalThis.process?.getBuiltinModule
-  if (typeof builtin !== 'function')
-    throw new FileError({
-      call,
-      expects: 'to run where there are files, in Node',
-      got: 'an environment without them',
-      remedy: `Use ${instead}, which works on bytes.`,
-    })
+  if (typeof builtin !== 'function') throw withoutFiles(call, instead)
   return { fs: builtin('node:fs/promises'), path: builtin('node:path') }
 }
 

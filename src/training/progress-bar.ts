@@ -5,6 +5,7 @@
 
 import type { SingleBar } from 'cli-progress'
 import { formatShortG } from '../array/number-display.js'
+import { linesOnly } from './progress-bar-browser.js'
 import { formatDuration } from './verbose-table.js'
 
 export interface ProgressBarOptions {
@@ -39,11 +40,11 @@ const WIDEST_BAR = 30
 
 /** The bar; or, without a terminal or without the optional package `cli-progress`, something that only prints lines. */
 export async function createProgressBar(options: ProgressBarOptions): Promise<ProgressBar> {
-  const write = options.write ?? ((line: string) => console.log(line))
+  const lines = linesOnly(options)
   const stream = options.stream ?? terminal()
   const library = stream?.isTTY && options.total > 0 ? await loadLibrary() : undefined
-  if (stream === undefined || library === undefined) return { update() {}, log: write, stop() {} }
-  return new TerminalBar(library, stream, write, options)
+  if (stream === undefined || library === undefined) return lines
+  return new TerminalBar(library, stream, lines.log, options)
 }
 
 type Library = typeof import('cli-progress')

@@ -4,8 +4,9 @@
  */
 
 import { formatShortG } from '../array/number-display.js'
-import { BackendError, DimensionError } from '../errors.js'
+import { DimensionError } from '../errors.js'
 import type { Confusion } from './confusion.js'
+import { withoutCharts } from './report-browser.js'
 import { REPORT_SCRIPT } from './report-script.js'
 import { REPORT_STYLE } from './report-style.js'
 
@@ -51,8 +52,8 @@ const SMOOTHED_SHARE = 1 / 50
 const CHART_DIGITS = 6
 
 /**
- * The page as text, for the caller to write. Reads uPlot from the optional package `uplot`, in Node; where there is no
- * file system, use `renderTrainingReport`.
+ * The page as text, for the caller to write. In Node: reads uPlot from the optional package `uplot`. Elsewhere it
+ * throws a BackendError.
  */
 export async function trainingReport(report: TrainingReport): Promise<string> {
   return renderTrainingReport(report, await readChartAssets())
@@ -70,15 +71,7 @@ async function readChartAssets(): Promise<ChartAssets> {
     ])
     return { script, style }
   } catch (cause) {
-    throw new BackendError(
-      {
-        call: 'trainingReport',
-        expects: 'Node and the optional package uplot, to draw the charts with',
-        got: 'a program that cannot read it',
-        remedy: 'Run npm install uplot, or give its files to renderTrainingReport.',
-      },
-      { cause },
-    )
+    throw withoutCharts(cause)
   }
 }
 

@@ -146,6 +146,22 @@ describe('a program that is bundled for a browser', () => {
     expect(values).toEqual(JSON.parse(inNode))
   })
 
+  it('has errors and plain lines in place of what needs Node', async () => {
+    const { files } = await bundled(`export * from 'dlnet'`)
+    const both = ['io/file', 'training/report', 'training/progress-bar']
+    expect(files).toEqual(expect.arrayContaining(both.map((name) => `dist/${name}-browser.js`)))
+    expect(files.filter((file) => both.some((name) => file === `dist/${name}.js`))).toEqual([])
+    const { text } = await bundled(`export { loadArrays, trainingReport } from 'dlnet'`)
+    writeFileSync(join(project, 'bundle.mjs'), text)
+    const printed = run(`
+      import { loadArrays, trainingReport } from './bundle.mjs'
+      const messages = await Promise.allSettled([loadArrays('file'), trainingReport({})])
+      console.log(messages.map(({ reason }) => reason.message).join('\\n'))
+    `)
+    expect(printed).toContain('loadArrays: expected to run where there are files')
+    expect(printed).toContain('trainingReport: expected Node and the optional package uplot')
+  })
+
   it('contains the modules that it uses alone', async () => {
     const { files } = await bundled(`export { dlarray, relu } from 'dlnet'`)
     expect(files).toEqual(expect.arrayContaining(['dist/operations/relu.js', 'dist/backends/wasm/backend.js']))
