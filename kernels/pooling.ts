@@ -14,7 +14,8 @@
 // Work item: forward and gather, one column of y (outHeight numbers; columns are numbered in memory order); gradients,
 // one plane, whose windows are visited in memory order. Four windows at a time where none touches the top or bottom
 // padding and the vertical stride is 1 or 2, else one at a time; both give the same bits. Average: float32 sums in
-// memory order.
+// memory order; where one window is all of x, sixteen of them side by side.
+import { loadUpTo, storeUpTo, total } from './lanes';
 
 @unmanaged
 class Pooling {
@@ -171,6 +172,22 @@ export function isTwoByTwo<B>(b: B): bool {
     b.outHeight * 2 <= b.height &&
     b.outWidth * 2 <= b.width &&
     b.outDepth == b.depth
+  );
+}
+
+/** One window without padding that is all of x. */
+@inline
+function isWhole<B>(b: B): bool {
+  return (
+    b.poolHeight == b.height &&
+    b.poolWidth == b.width &&
+    b.poolDepth == b.depth &&
+    b.outHeight == 1 &&
+    b.outWidth == 1 &&
+    b.outDepth == 1 &&
+    b.paddingHeight == 0 &&
+    b.paddingWidth == 0 &&
+    b.paddingDepth == 0
   );
 }
 
@@ -374,8 +391,34 @@ function averageTwoByTwo(left: usize, right: usize, y: usize, count: i32): void 
   }
 }
 
+/** The sum of neighbouring elements, in sixteen parts that are joined at the end. */
+function sumOfRun(x: usize, count: i32): f32 {
+  let a0 = f32x4.splat(0);
+  let a1 = f32x4.splat(0);
+  let a2 = f32x4.splat(0);
+  let a3 = f32x4.splat(0);
+  let left = count;
+  for (; left >= 16; left -= 16) {
+    a0 = f32x4.add(a0, v128.load(x));
+    a1 = f32x4.add(a1, v128.load(x, 16));
+    a2 = f32x4.add(a2, v128.load(x, 32));
+    a3 = f32x4.add(a3, v128.load(x, 48));
+    x += 64;
+  }
+  for (; left > 0; left -= 4) {
+    a0 = f32x4.add(a0, loadUpTo(x, left));
+    x += 16;
+  }
+  return <f32>total(f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)));
+}
+
 /** Columns `first` to `end` of one plane of y, which begin at `y`: the average of each window. */
 export function averageColumns<B>(b: B, x: usize, y: usize, first: i32, end: i32): void {
+  if (isWhole(b)) {
+    const size = b.height * b.width * b.depth;
+    store<f32>(y, sumOfRun(x, size) * (1 / <f32>size));
+    return;
+  }
   if (isTwoByTwo(b)) {
     for (let column = first; column < end; ++column) {
       const depth = column / b.outWidth;
@@ -449,6 +492,11 @@ export function averagePool(b: Pooling, begin: i32, end: i32): void {
 /** One plane of dx: 0, then over each window += dy / divisor. */
 export function averageScatter<B>(b: B, dx: usize, dy: usize): void {
   const size = b.height * b.width * b.depth;
+  if (isWhole(b)) {
+    const share = f32x4.splat(load<f32>(dy) * (1 / <f32>size));
+    for (let i = 0; i < size; i += 4) storeUpTo(address(dx, i), share, size - i);
+    return;
+  }
   const twoByTwo = isTwoByTwo(b);
   memory.fill(dx, 0, <usize>size << 2);
   for (let od = 0; od < b.outDepth; ++od) {

@@ -94,6 +94,7 @@ const poolingSamples = (): Sample<'X', PoolingOptions>[] => [
   { inputs: { X: { size: [2, 2, 9], format: 'CBT' } }, options: { poolSize: 2, stride: 2 } },
   { inputs: { X: { size: [5, 2, 2, 6], format: 'SCBT' } }, options: { poolSize: [2, 3], poolFormat: 'ST' } },
   { inputs: { X: { size: [3, 4, 2, 2], format: 'SSCB' } }, options: { poolSize: 'global' } },
+  { inputs: { X: { size: [5, 7, 2, 2], format: 'SSCB' } }, options: { poolSize: 'global' } },
 ]
 
 /** What the second output and the gradients of a maximum need beside the windows. */
