@@ -1,129 +1,181 @@
-// Normalization where the runs of a plane are short and lie apart (T and U dimensions behind short S ones): a few hundred
-// neighbouring columns of memory, the runs of neighbouring groups, go through all rows together. A column has its own two
-// sums: float32 over at most ROWS rows, then float64 in memory; a group's are those of its `inner` columns in their order.
-// So nothing depends on which groups go together. Lines of memory are read in order and, where they fit, kept together in
-// working memory for the second pass: rows that lie a power of two apart would push one another out of the cache.
-import { loadPart, loadUpTo, storePart, storeUpTo, upperHalf } from './lanes';
-import { offsetOf, scaleOf } from './normalization-layout';
-import { scratch, SCRATCH_BYTES } from './scratch';
+// Normalization where the runs of a plane are short and lie apart, with T and U dimensions behind: neighbouring columns of
+// memory, those of neighbouring groups, go through all rows together, so that memory is read and written a page after the
+// other and vectors run across columns. A column has its own two sums, float32 over at most ROWS rows, then float64; a
+// group's are those of its columns in their order.
+//
+//   row      [inner, groups], the runs of all groups: what lies between two elements of a column
+//   fold     as many rows are joined to one longer row, where a row is short; a group then has `fold` times the columns
+//   block    `together` groups, of which all columns go together
+//   part     `rows` (joined) rows of a block
+//
+// With one part, a block is measured and written while it is in the cache. Else parts are measured, joined in their order
+// and written by three kernels. Sizes decide (src/operations/normalization-columns.ts), never the number of threads. Formulas
+// and precision are those of normalization.ts and normalization-gradient.ts.
+import { joinHalves, loadPart, loadUpTo, storePart, storeUpTo, upperHalf } from './lanes';
+import { channelLanes, loadTriples, storeTriples } from './normalization-layout';
+import { scratch } from './scratch';
 
-/** Most columns that go together. */
-export const COLUMNS: i32 = 512;
-/** Longest run that is treated as columns; longer ones are read as they are. */
-const LONGEST_RUN: i32 = 128;
-/** Fewer columns than this are not worth being kept: they are read again. */
-const LEAST_COLUMNS: i32 = 128;
-/** Rows until float32 sums are emptied; with so many, COLUMNS columns stay in a first-level cache. */
+/** Most columns of a block. The host decides by it. */
+const COLUMNS: i32 = 2048;
+/** Rows until float32 sums are emptied. */
 const ROWS: i32 = 16;
+/** Rows from which a shift is found, at least. */
+const SAMPLE: i32 = 4;
 
-// working memory, in bytes behind `scratch`: one number per column each
+// working memory, in bytes behind `scratch`: one number per column or group each
 const SHIFTS: usize = 0;
-const FIRSTS: usize = SHIFTS + COLUMNS * 4;
-const SECONDS: usize = FIRSTS + COLUMNS * 8;
-const HIGHS: usize = SECONDS + COLUMNS * 8;
-const FACTORS: usize = HIGHS + COLUMNS * 4;
-const SLOPES: usize = FACTORS + COLUMNS * 4;
-const RESTS: usize = SLOPES + COLUMNS * 4;
-const PACKED: usize = RESTS + COLUMNS * 4 + 128;
-/** Elements kept for the second pass: five eighths of working memory, which leaves room in a second-level cache. */
-const PACKED_ELEMENTS: i32 = SCRATCH_BYTES / 32 * 5;
+const FIRSTS: usize = SHIFTS + (COLUMNS + 16) * 4;
+const SECONDS: usize = FIRSTS + (COLUMNS + 16) * 8;
+const HIGHS: usize = SECONDS + (COLUMNS + 16) * 8;
+const FACTORS: usize = HIGHS + (COLUMNS + 16) * 4;
+const SLOPES: usize = FACTORS + (COLUMNS + 16) * 4;
+const RESTS: usize = SLOPES + (COLUMNS + 16) * 4;
+const TRIPLES: usize = RESTS + (COLUMNS + 16) * 4;
 
-/** Whether planes are treated as columns. */
-@inline
-export function areColumns<B>(b: B): bool {
-  return b.outer > 1 && b.groupChannels == 1 && b.inner > 0 && b.inner <= LONGEST_RUN;
+@unmanaged
+class ColumnNormalization {
+  x: usize;
+  /** The result; may be x itself. */
+  y: usize;
+  /** One number per channel; 0 stands for all ones. */
+  scale: usize;
+  /** One number per channel; 0 stands for all zeros. */
+  offset: usize;
+  /** [3, groups], as in normalization.ts. */
+  statistics: usize;
+  /** With several parts, float64 [groups rounded up to a multiple of 4, 2, parts]: means and squares. */
+  partials: usize;
+  inner: i32;
+  channels: i32;
+  groups: i32;
+  /** Rows, before any are joined. */
+  outer: i32;
+  fold: i32;
+  together: i32;
+  rows: i32;
+  parts: i32;
+  epsilon: f32;
 }
 
-/** Groups that go together, of an array or of `arrays` arrays at once. */
-@inline
-export function groupsTogether<B>(b: B, arrays: i32): i32 {
-  const kept = PACKED_ELEMENTS / arrays / b.outer - 16;
-  const columns = kept >= max(LEAST_COLUMNS, b.inner) ? min(kept & ~15, COLUMNS) : COLUMNS;
-  return max(1, columns / b.inner);
+@unmanaged
+class ColumnNormalizationGradient {
+  x: usize;
+  dy: usize;
+  /** The result; may be dy itself. */
+  dx: usize;
+  /** One number per channel; 0 stands for all ones. */
+  scale: usize;
+  /** [3, groups], as the forward pass left it. */
+  statistics: usize;
+  /** [2, groups]: the sums of dy and of dy xhat. */
+  planeSums: usize;
+  /** With several parts, float64 [groups rounded up to a multiple of 4, 2, parts]: sums of dy and dy (x - high). */
+  partials: usize;
+  inner: i32;
+  channels: i32;
+  groups: i32;
+  outer: i32;
+  fold: i32;
+  together: i32;
+  rows: i32;
+  parts: i32;
 }
 
-/** Whether so many columns fit into working memory. */
-@inline
-export function areKept<B>(b: B, columns: i32, arrays: i32): bool {
-  return pitchOf(columns) * <usize>b.outer * <usize>arrays <= <usize>PACKED_ELEMENTS << 2;
+// ---------------------------------------------------------------- where a part is
+
+// of the part chosen last
+let firstGroup: i32 = 0;
+let groups: i32 = 0;
+let columns: i32 = 0;
+/** Whole rows, and columns of the row behind them that is not. */
+let rows: i32 = 0;
+let lastColumns: i32 = 0;
+/** Elements of a group. */
+let count: f64 = 0;
+/** Bytes from the beginning of the array, and from one row to the next. */
+let start: usize = 0;
+let apart: usize = 0;
+
+/** Blocks first, then parts. */
+function choosePart<B>(b: B, item: i32): void {
+  const blocks = (b.groups + b.together - 1) / b.together;
+  const part = item / blocks;
+  const width = b.inner * b.groups;
+  const wholeRows = b.outer / b.fold;
+  const row = part * b.rows;
+  firstGroup = (item - part * blocks) * b.together;
+  groups = min(b.together, b.groups - firstGroup);
+  columns = groups * b.inner * b.fold;
+  const last = part + 1 == b.parts;
+  rows = last ? wholeRows - row : b.rows;
+  const lastRows = last ? b.outer - wholeRows * b.fold : 0;
+  lastColumns = lastRows * groups * b.inner;
+  count = (<f64>rows * <f64>b.fold + <f64>lastRows) * <f64>b.inner;
+  apart = (<usize>width * <usize>b.fold) << 2;
+  start = <usize>row * apart + ((<usize>firstGroup * <usize>b.inner) << 2);
 }
 
-/**
- * Bytes of a row of so many columns in working memory, which ends in a whole vector. A line more: rows of x and dx often lie
- * whole pages apart, and a processor takes addresses that are equal within their pages for the same until it knows better.
- */
-@inline
-function pitchOf(columns: i32): usize {
-  return (<usize>((columns + 3) >> 2) << 4) + 64;
-}
+// ---------------------------------------------------------------- groups and columns
 
-@inline
-export function setShift(group: i32, inner: i32, shift: f32): void {
-  setColumns(SHIFTS, group, inner, shift);
-}
-
-@inline
-export function shiftOfGroup(group: i32, inner: i32): f32 {
-  return load<f32>(scratch + SHIFTS + (<usize>(group * inner) << 2));
-}
-
-@inline
-function setColumns(place: usize, group: i32, inner: i32, value: f32): void {
-  let at = scratch + place + (<usize>(group * inner) << 2);
-  if (inner < 4) {
-    for (let i = 0; i < inner; ++i) {
-      store<f32>(at, value);
-      at += 4;
+/** Gives all columns of a group its number, which is the group's in order before. */
+function expand(place: usize, inner: i32, fold: i32): void {
+  const base = scratch + place;
+  if (inner > 1) {
+    for (let g = groups - 1; g >= 0; --g) {
+      const value = load<f32>(base + (<usize>g << 2));
+      let at = base + (<usize>(g * inner) << 2);
+      let left = inner;
+      for (; left >= 4; left -= 4) {
+        v128.store(at, f32x4.splat(value));
+        at += 16;
+      }
+      for (; left > 0; --left) {
+        store<f32>(at, value);
+        at += 4;
+      }
     }
-    return;
   }
-  const values = f32x4.splat(value);
-  const last = at + (<usize>(inner - 4) << 2);
-  for (; at < last; at += 16) v128.store(at, values);
-  v128.store(last, values);
+  const bytes = <usize>(groups * inner) << 2;
+  for (let k = 1; k < fold; ++k) memory.copy(base + <usize>k * bytes, base, bytes);
 }
 
-/** What turns the columns of a group into the result. */
-@inline
-export function setCoefficients(group: i32, inner: i32, high: f32, factor: f32, rest: f32): void {
-  setColumns(HIGHS, group, inner, high);
-  setColumns(FACTORS, group, inner, factor);
-  setColumns(RESTS, group, inner, rest);
-}
-
-/** Backward: what x - high is multiplied by. */
-@inline
-export function setSlope(group: i32, inner: i32, slope: f32): void {
-  setColumns(SLOPES, group, inner, slope);
-}
-
-// the sums of the group reduced last
-export let groupFirst: f64 = 0;
-export let groupSecond: f64 = 0;
-
-/** The sums of a group: even columns, odd columns, then both. */
-export function reduceGroup(group: i32, inner: i32): void {
-  let at = scratch + FIRSTS + (<usize>(group * inner) << 3);
-  if (inner == 1) {
-    groupFirst = load<f64>(at);
-    groupSecond = load<f64>(at, SECONDS - FIRSTS);
-    return;
+/** The sums of each group, in order, from those of its columns: those of joined rows, then those of a run. */
+function reduce(place: usize, inner: i32, fold: i32): void {
+  const base = scratch + place;
+  const width = groups * inner;
+  let more = base + (<usize>width << 3);
+  for (let k = 1; k < fold; ++k) {
+    let at = base;
+    let left = width;
+    for (; left >= 2; left -= 2) {
+      v128.store(at, f64x2.add(v128.load(at), v128.load(more)));
+      at += 16;
+      more += 16;
+    }
+    if (left > 0) {
+      store<f64>(at, load<f64>(at) + load<f64>(more));
+      more += 8;
+    }
   }
-  let first = f64x2.splat(0);
-  let second = f64x2.splat(0);
-  let left = inner;
-  for (; left >= 2; left -= 2) {
-    first = f64x2.add(first, v128.load(at));
-    second = f64x2.add(second, v128.load(at, SECONDS - FIRSTS));
-    at += 16;
-  }
-  groupFirst = f64x2.extract_lane(first, 0) + f64x2.extract_lane(first, 1);
-  groupSecond = f64x2.extract_lane(second, 0) + f64x2.extract_lane(second, 1);
-  if (left > 0) {
-    groupFirst += load<f64>(at);
-    groupSecond += load<f64>(at, SECONDS - FIRSTS);
+  if (inner == 1) return;
+  let at = base;
+  for (let g = 0; g < groups; ++g) {
+    let pair = f64x2.splat(0);
+    let left = inner;
+    for (; left >= 2; left -= 2) {
+      pair = f64x2.add(pair, v128.load(at));
+      at += 16;
+    }
+    let total = f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1);
+    if (left > 0) {
+      total += load<f64>(at);
+      at += 8;
+    }
+    store<f64>(base + (<usize>g << 3), total);
   }
 }
+
+// ---------------------------------------------------------------- sums
 
 @inline
 function empty(at: usize, a: v128): void {
@@ -132,8 +184,8 @@ function empty(at: usize, a: v128): void {
 }
 
 /**
- * Adds `rows` rows, `apart` bytes from one another, to the sums of all columns: of d and d², or dy and dy d, d = x - shift.
- * With `keep`, copies x to `to` and dy to `toDy`, rows `pitch` bytes apart. Rows of as many pages are read at once.
+ * Adds at most ROWS rows, `apart` bytes from one another, to the sums of all columns: of d and d², or dy and dy d, where
+ * d = x - shift. All rows, in as many pages, are read at once.
  */
 @inline
 function addRows(
@@ -143,10 +195,6 @@ function addRows(
   columns: i32,
   rows: i32,
   gradient: bool,
-  keep: bool,
-  to: usize,
-  toDy: usize,
-  pitch: usize,
 ): void {
   let shifts = scratch + SHIFTS;
   let firsts = scratch + FIRSTS;
@@ -167,20 +215,11 @@ function addRows(
     let q3 = f32x4.splat(0);
     let at = x;
     let atDy = dy;
-    let keptX = to;
-    let keptDy = toDy;
     for (let r = 0; r < rows; ++r) {
       const x0 = v128.load(at);
       const x1 = v128.load(at, 16);
       const x2 = v128.load(at, 32);
       const x3 = v128.load(at, 48);
-      if (keep) {
-        v128.store(keptX, x0);
-        v128.store(keptX, x1, 16);
-        v128.store(keptX, x2, 32);
-        v128.store(keptX, x3, 48);
-        keptX += pitch;
-      }
       const d0 = f32x4.sub(x0, s0);
       const d1 = f32x4.sub(x1, s1);
       const d2 = f32x4.sub(x2, s2);
@@ -189,13 +228,6 @@ function addRows(
       const g1 = gradient ? v128.load(atDy, 16) : d1;
       const g2 = gradient ? v128.load(atDy, 32) : d2;
       const g3 = gradient ? v128.load(atDy, 48) : d3;
-      if (keep && gradient) {
-        v128.store(keptDy, g0);
-        v128.store(keptDy, g1, 16);
-        v128.store(keptDy, g2, 32);
-        v128.store(keptDy, g3, 48);
-        keptDy += pitch;
-      }
       a0 = f32x4.add(a0, g0);
       a1 = f32x4.add(a1, g1);
       a2 = f32x4.add(a2, g2);
@@ -217,8 +249,6 @@ function addRows(
     empty(seconds + 96, q3);
     x += 64;
     dy += 64;
-    to += 64;
-    toDy += 64;
     shifts += 64;
     firsts += 128;
     seconds += 128;
@@ -229,19 +259,10 @@ function addRows(
     let q = f32x4.splat(0);
     let at = x;
     let atDy = dy;
-    let keptX = to;
-    let keptDy = toDy;
     for (let r = 0; r < rows; ++r) {
       const value = loadUpTo(at, left);
       const d = f32x4.sub(value, s);
       const g = gradient ? loadUpTo(atDy, left) : d;
-      if (keep) {
-        // a row in working memory ends in a whole vector
-        v128.store(keptX, value);
-        if (gradient) v128.store(keptDy, g);
-        keptX += pitch;
-        keptDy += pitch;
-      }
       a = f32x4.add(a, g);
       q = f32x4.add(q, f32x4.mul(g, d));
       at += apart;
@@ -251,154 +272,438 @@ function addRows(
     empty(seconds, q);
     x += 16;
     dy += 16;
-    to += 16;
-    toDy += 16;
     shifts += 16;
     firsts += 32;
     seconds += 32;
   }
 }
 
-/** Sums of all columns over all rows of x; keeps the rows if `keep`. Shifts must be set. */
-export function sumColumns(x: usize, apart: usize, columns: i32, outer: i32, keep: bool): void {
-  memory.fill(scratch + FIRSTS, 0, 2 * (SECONDS - FIRSTS));
-  const pitch = pitchOf(columns);
-  let kept = scratch + PACKED;
-  for (let row = 0; row < outer; row += ROWS) {
-    const rows = min(ROWS, outer - row);
-    if (keep) addRows(x, 0, apart, columns, rows, false, true, kept, 0, pitch);
-    else addRows(x, 0, apart, columns, rows, false, false, 0, 0, 0);
-    x += <usize>rows * apart;
-    kept += <usize>rows * pitch;
+function addForward(x: usize, step: usize, width: i32, n: i32): void {
+  addRows(x, 0, step, width, n, false);
+}
+
+function addGradient(x: usize, dy: usize, step: usize, width: i32, n: i32): void {
+  addRows(x, dy, step, width, n, true);
+}
+
+@inline
+function emptySums(): void {
+  memory.fill(scratch + FIRSTS, 0, <usize>(columns + 3) << 3);
+  memory.fill(scratch + SECONDS, 0, <usize>(columns + 3) << 3);
+}
+
+/** The two sums of every group of the part of x. */
+function sumPart(x: usize, inner: i32, fold: i32): void {
+  emptySums();
+  for (let row = 0; row < rows; row += ROWS) addForward(x + <usize>row * apart, apart, columns, min(ROWS, rows - row));
+  if (lastColumns > 0) addForward(x + <usize>rows * apart, apart, lastColumns, 1);
+  reduce(FIRSTS, inner, fold);
+  reduce(SECONDS, inner, fold);
+}
+
+/** Shifts of the groups of the part, in order, to its columns. */
+@inline
+function spreadShifts(inner: i32, fold: i32): void {
+  memory.copy(scratch + SHIFTS, scratch + HIGHS, <usize>groups << 2);
+  expand(SHIFTS, inner, fold);
+}
+
+/** Mean and squared deviations of every group of the part, at FIRSTS and SECONDS. */
+function measurePart(x: usize, inner: i32, fold: i32): void {
+  // shifts: means over a few rows spread over all, near enough to the mean of all but for outliers
+  const sample = min(SAMPLE, rows);
+  const n = f64x2.splat(count);
+  const samples = f64x2.splat(1 / (<f64>sample * <f64>inner * <f64>fold));
+  memory.fill(scratch + SHIFTS, 0, <usize>(columns + 3) << 2);
+  emptySums();
+  addForward(x, <usize>(rows / sample) * apart, columns, sample);
+  reduce(FIRSTS, inner, fold);
+  for (let g = 0; g < groups; g += 2) {
+    const mean = f64x2.mul(v128.load(scratch + (<usize>g << 3), FIRSTS), samples);
+    v128.store_lane<u64>(scratch + HIGHS + (<usize>g << 2), f32x4.demote_f64x2_zero(mean), 0);
+  }
+  spreadShifts(inner, fold);
+  sumPart(x, inner, fold);
+  if (moveShifts(n)) {
+    spreadShifts(inner, fold);
+    sumPart(x, inner, fold);
+  }
+  for (let g = 0; g < groups; g += 2) {
+    const at = scratch + (<usize>g << 3);
+    const first = v128.load(at, FIRSTS);
+    const delta = f64x2.div(first, n);
+    const shift = f64x2.promote_low_f32x4(v128.load64_zero(scratch + (<usize>g << 2), HIGHS));
+    v128.store(at, f64x2.add(shift, delta), FIRSTS);
+    v128.store(at, f64x2.pmax(f64x2.sub(v128.load(at, SECONDS), f64x2.mul(first, delta)), f64x2.splat(0)), SECONDS);
   }
 }
 
-/** Rows from which a shift is found: their mean lies within two deviations of the mean of all, but for outliers. */
-const SAMPLE: i32 = 8;
+/** Moves the shifts that are more than three deviations from their means there; whether there was one. */
+function moveShifts(n: v128): bool {
+  let far = false;
+  for (let g = 0; g < groups; g += 2) {
+    const at = scratch + (<usize>g << 3);
+    const first = v128.load(at, FIRSTS);
+    const delta = f64x2.div(first, n);
+    const moved = f64x2.mul(first, delta);
+    const mask = f64x2.gt(moved, f64x2.mul(f64x2.splat(9), f64x2.sub(v128.load(at, SECONDS), moved)));
+    if (v128.any_true(mask)) {
+      const place = scratch + HIGHS + (<usize>g << 2);
+      const shift = v128.load64_zero(place);
+      const mean = f32x4.demote_f64x2_zero(f64x2.add(f64x2.promote_low_f32x4(shift), delta));
+      v128.store_lane<u64>(place, v128.bitselect(mean, shift, v128.shuffle<i32>(mask, mask, 0, 2, 0, 2)), 0);
+      far = true;
+    }
+  }
+  return far;
+}
 
-/** Shifts groups by their mean over a few rows spread over all. */
-export function findShifts(x: usize, apart: usize, groups: i32, inner: i32, outer: i32): void {
-  memory.fill(scratch, 0, HIGHS);
-  const rows = min(SAMPLE, outer);
-  addRows(x, 0, <usize>(outer / rows) * apart, groups * inner, rows, false, false, 0, 0, 0);
-  const count = <f64>rows * <f64>inner;
-  for (let g = 0; g < groups; ++g) {
-    reduceGroup(g, inner);
-    setShift(g, inner, <f32>(groupFirst / count));
+// ---------------------------------------------------------------- forward
+
+/** Statistics of the groups of the block, from means and squares at FIRSTS and SECONDS. */
+function writeStatistics(b: ColumnNormalization, all: f64): void {
+  const n = f64x2.splat(all);
+  const added = f64x2.splat(<f64>b.epsilon * all);
+  const one = f64x2.splat(1);
+  for (let g = 0; g < groups; g += 4) {
+    const at = scratch + (<usize>g << 3);
+    const mean = v128.load(at, FIRSTS);
+    const mean2 = v128.load(at, FIRSTS + 16);
+    const high = joinHalves(mean, mean2);
+    const low = joinHalves(
+      f64x2.sub(mean, f64x2.promote_low_f32x4(high)),
+      f64x2.sub(mean2, f64x2.promote_low_f32x4(upperHalf(high))),
+    );
+    // an infinite mean has no rest
+    const finite = f32x4.eq(f32x4.sub(high, high), f32x4.splat(0));
+    const inverse = joinHalves(
+      f64x2.sqrt(f64x2.div(n, f64x2.add(v128.load(at, SECONDS), added))),
+      f64x2.sqrt(f64x2.div(n, f64x2.add(v128.load(at, SECONDS + 16), added))),
+    );
+    const to = b.statistics + <usize>(firstGroup + g) * 12;
+    if (groups - g >= 4) storeTriples(to, high, v128.and(low, finite), inverse);
+    else {
+      storeTriples(scratch + TRIPLES, high, v128.and(low, finite), inverse);
+      memory.copy(to, scratch + TRIPLES, <usize>(groups - g) * 12);
+    }
   }
 }
 
-/** The same sums of the rows kept before. */
-export function sumKeptColumns(columns: i32, outer: i32): void {
-  sumColumns(scratch + PACKED, pitchOf(columns), columns, outer, false);
-}
-
-/** Sums of all columns over all rows of dy and dy (x - shift); keeps the rows of both if `keep`. Shifts must be set. */
-export function sumGradientColumns(x: usize, dy: usize, apart: usize, columns: i32, outer: i32, keep: bool): void {
-  memory.fill(scratch + FIRSTS, 0, 2 * (SECONDS - FIRSTS));
-  const pitch = pitchOf(columns);
-  let kept = scratch + PACKED;
-  const second = <usize>outer * pitch;
-  for (let row = 0; row < outer; row += ROWS) {
-    const rows = min(ROWS, outer - row);
-    if (keep) addRows(x, dy, apart, columns, rows, true, true, kept, kept + second, pitch);
-    else addRows(x, dy, apart, columns, rows, true, false, 0, 0, 0);
-    x += <usize>rows * apart;
-    dy += <usize>rows * apart;
-    kept += <usize>rows * pitch;
+/** The statistics of four groups, or as many as are left, as three vectors at TRIPLES. */
+@inline
+function readStatistics(statistics: usize, g: i32): void {
+  const from = statistics + <usize>(firstGroup + g) * 12;
+  if (groups - g >= 4) loadTriples(from, scratch + TRIPLES);
+  else {
+    memory.copy(scratch + TRIPLES + 48, from, <usize>(groups - g) * 12);
+    loadTriples(scratch + TRIPLES + 48, scratch + TRIPLES);
   }
 }
 
-/** y = (x - high) factor + rest with the coefficients of every column. */
-export function applyColumns(from: usize, to: usize, apart: usize, columns: i32, outer: i32, kept: bool): void {
-  let row = kept ? scratch + PACKED : from;
-  const rowApart = kept ? pitchOf(columns) : apart;
-  let left = outer;
-  // four rows, in as many pages, at once
+/** What turns the columns of the block into y: (x - high) factor + rest. */
+function prepareColumns(b: ColumnNormalization): void {
+  for (let g = 0; g < groups; g += 4) {
+    readStatistics(b.statistics, g);
+    const channel = (firstGroup + g) % b.channels;
+    const at = scratch + (<usize>g << 2);
+    const factor = f32x4.mul(v128.load(scratch, TRIPLES + 32), channelLanes(b.scale, channel, b.channels, 1));
+    const rest = f32x4.mul(v128.load(scratch, TRIPLES + 16), factor);
+    v128.store(at, v128.load(scratch, TRIPLES), HIGHS);
+    v128.store(at, factor, FACTORS);
+    v128.store(at, f32x4.sub(channelLanes(b.offset, channel, b.channels, 0), rest), RESTS);
+  }
+  expand(HIGHS, b.inner, b.fold);
+  expand(FACTORS, b.inner, b.fold);
+  expand(RESTS, b.inner, b.fold);
+}
+
+@inline
+function writeColumn(x: usize, y: usize, h: v128, f: v128, r: v128, left: i32): void {
+  storeUpTo(y, f32x4.add(f32x4.mul(f32x4.sub(loadUpTo(x, left), h), f), r), left);
+}
+
+/** One to four rows of y. */
+@inline
+function writeRows(x: usize, y: usize, width: i32, four: bool): void {
+  let at = scratch;
+  const end = scratch + (<usize>(width & ~3) << 2);
+  const second = apart;
+  const third: usize = 2 * apart;
+  const fourth: usize = 3 * apart;
+  for (; at < end; at += 16) {
+    const h = v128.load(at, HIGHS);
+    const f = v128.load(at, FACTORS);
+    const r = v128.load(at, RESTS);
+    const y0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
+    if (four) {
+      const y1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x + second), h), f), r);
+      const y2 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x + third), h), f), r);
+      const y3 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x + fourth), h), f), r);
+      v128.store(y + second, y1);
+      v128.store(y + third, y2);
+      v128.store(y + fourth, y3);
+    }
+    v128.store(y, y0);
+    x += 16;
+    y += 16;
+  }
+  const left = width & 3;
+  if (left > 0) {
+    const h = v128.load(at, HIGHS);
+    const f = v128.load(at, FACTORS);
+    const r = v128.load(at, RESTS);
+    writeColumn(x, y, h, f, r, left);
+    if (four) {
+      writeColumn(x + second, y + second, h, f, r, left);
+      writeColumn(x + third, y + third, h, f, r, left);
+      writeColumn(x + fourth, y + fourth, h, f, r, left);
+    }
+  }
+}
+
+/** y of the part. */
+function writePart(b: ColumnNormalization): void {
+  let x = b.x + start;
+  let y = b.y + start;
+  let left = rows;
   for (; left >= 4; left -= 4) {
-    let x = row;
-    let y = to;
-    let at = scratch;
-    for (let more = columns; more > 0; more -= 4) {
-      const h = v128.load(at, HIGHS);
-      const f = v128.load(at, FACTORS);
-      const r = v128.load(at, RESTS);
-      const second = x + rowApart;
-      const third = second + rowApart;
-      const secondY = y + apart;
-      const thirdY = secondY + apart;
-      if (more >= 4) {
-        const y0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r);
-        const y1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(second), h), f), r);
-        const y2 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(third), h), f), r);
-        const y3 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(third + rowApart), h), f), r);
-        v128.store(y, y0);
-        v128.store(secondY, y1);
-        v128.store(thirdY, y2);
-        v128.store(thirdY + apart, y3);
-      } else {
-        storePart(y, f32x4.add(f32x4.mul(f32x4.sub(loadPart(x, more), h), f), r), more);
-        storePart(secondY, f32x4.add(f32x4.mul(f32x4.sub(loadPart(second, more), h), f), r), more);
-        storePart(thirdY, f32x4.add(f32x4.mul(f32x4.sub(loadPart(third, more), h), f), r), more);
-        storePart(thirdY + apart, f32x4.add(f32x4.mul(f32x4.sub(loadPart(third + rowApart, more), h), f), r), more);
-      }
-      x += 16;
-      y += 16;
-      at += 16;
-    }
-    row += 4 * rowApart;
-    to += 4 * apart;
+    writeRows(x, y, columns, true);
+    x += 4 * apart;
+    y += 4 * apart;
   }
-  for (; left > 0; --left) {
-    let x = row;
-    let y = to;
-    let at = scratch;
-    for (let more = columns; more > 0; more -= 4) {
-      const d = f32x4.sub(loadUpTo(x, more), v128.load(at, HIGHS));
-      storeUpTo(y, f32x4.add(f32x4.mul(d, v128.load(at, FACTORS)), v128.load(at, RESTS)), more);
-      x += 16;
-      y += 16;
-      at += 16;
-    }
-    row += rowApart;
-    to += apart;
+  for (; left >= 0; --left) {
+    writeRows(x, y, left > 0 ? columns : lastColumns, false);
+    x += apart;
+    y += apart;
   }
 }
 
-/** dx = dy factor + (x - high) slope + rest with the coefficients of every column. */
-export function applyGradientColumns(fromX: usize, fromDy: usize, to: usize, apart: usize, columns: i32, outer: i32, kept: bool): void {
-  const rowApart = kept ? pitchOf(columns) : apart;
-  let rowX = kept ? scratch + PACKED : fromX;
-  let rowDy = kept ? rowX + <usize>outer * rowApart : fromDy;
-  for (let left = outer; left > 0; ) {
-    // two rows, in as many pages, at once
-    const both = left >= 2;
-    let x = rowX;
-    let dy = rowDy;
-    let dx = to;
-    let at = scratch;
-    for (let more = columns; more > 0; more -= 4) {
-      const h = v128.load(at, HIGHS);
-      const f = v128.load(at, FACTORS);
-      const s = v128.load(at, SLOPES);
-      const r = v128.load(at, RESTS);
-      const d0 = f32x4.add(f32x4.mul(f32x4.sub(loadUpTo(x, more), h), s), r);
-      const dx0 = f32x4.add(f32x4.mul(loadUpTo(dy, more), f), d0);
-      if (both) {
-        const d1 = f32x4.add(f32x4.mul(f32x4.sub(loadUpTo(x + rowApart, more), h), s), r);
-        const dx1 = f32x4.add(f32x4.mul(loadUpTo(dy + rowApart, more), f), d1);
-        storeUpTo(dx + apart, dx1, more);
-      }
-      storeUpTo(dx, dx0, more);
-      x += 16;
-      dy += 16;
-      dx += 16;
-      at += 16;
+@inline
+function partialsAt(partials: usize, groups: i32, part: i32): usize {
+  return partials + ((<usize>part * <usize>((groups + 3) & ~3)) << 4);
+}
+
+/** Forward; with several parts, its first step. Work item: one part of a block, blocks first. */
+export function normalizeColumns(b: ColumnNormalization, begin: i32, end: i32): void {
+  const blocks = (b.groups + b.together - 1) / b.together;
+  for (let item = begin; item < end; ++item) {
+    choosePart(b, item);
+    measurePart(b.x + start, b.inner, b.fold);
+    if (b.parts > 1) {
+      keepPartials(partialsAt(b.partials, b.groups, item / blocks), b.groups);
+      continue;
     }
-    const rows = both ? 2 : 1;
-    left -= rows;
-    rowX += <usize>rows * rowApart;
-    rowDy += <usize>rows * rowApart;
-    to += <usize>rows * apart;
+    writeStatistics(b, count);
+    prepareColumns(b);
+    writePart(b);
+  }
+}
+
+/** The two numbers of every group of the part to its place among all of their part. */
+@inline
+function keepPartials(partials: usize, all: i32): void {
+  const at = partials + (<usize>firstGroup << 3);
+  const bytes = <usize>groups << 3;
+  memory.copy(at, scratch + FIRSTS, bytes);
+  memory.copy(at + (<usize>((all + 3) & ~3) << 3), scratch + SECONDS, bytes);
+}
+
+/** Forward, second step. Work item: one block. Joins its partials into statistics. */
+export function normalizeColumnsJoin(b: ColumnNormalization, begin: i32, end: i32): void {
+  const next = <usize>((b.groups + 3) & ~3) << 3;
+  for (let block = begin; block < end; ++block) {
+    choosePart(b, block);
+    const bytes = <usize>groups << 3;
+    let partial = b.partials + (<usize>firstGroup << 3);
+    memory.copy(scratch + FIRSTS, partial, bytes);
+    memory.copy(scratch + SECONDS, partial + next, bytes);
+    let joined = count;
+    for (let part = 1; part < b.parts; ++part) {
+      partial += 2 * next;
+      choosePart(b, block + part * ((b.groups + b.together - 1) / b.together));
+      const all = joined + count;
+      const weight = f64x2.splat(count / all);
+      const both = f64x2.splat((joined * count) / all);
+      for (let g = 0; g < groups; g += 2) {
+        const at = scratch + (<usize>g << 3);
+        const from = partial + (<usize>g << 3);
+        const mean = v128.load(at, FIRSTS);
+        const distance = f64x2.sub(v128.load(from), mean);
+        v128.store(at, f64x2.add(mean, f64x2.mul(distance, weight)), FIRSTS);
+        const squares = f64x2.add(v128.load(from + next), f64x2.mul(f64x2.mul(distance, distance), both));
+        v128.store(at, f64x2.add(v128.load(at, SECONDS), squares), SECONDS);
+      }
+      joined = all;
+    }
+    writeStatistics(b, joined);
+  }
+}
+
+/**
+ * Forward, last step; also normalization with given statistics. Work item: one part of a block, blocks first; the last part,
+ * which is still in the cache, before the others. Reads x and statistics; writes y.
+ */
+export function normalizeColumnsApply(b: ColumnNormalization, begin: i32, end: i32): void {
+  const last = ((b.groups + b.together - 1) / b.together) * b.parts - 1;
+  for (let item = begin; item < end; ++item) {
+    choosePart(b, last - item);
+    prepareColumns(b);
+    writePart(b);
+  }
+}
+
+// ---------------------------------------------------------------- backward
+
+/** The sums of dy and dy (x - high) of every group of the part, at FIRSTS and SECONDS. */
+function sumGradientPart(b: ColumnNormalizationGradient): void {
+  for (let g = 0; g < groups; ++g)
+    store<f32>(scratch + HIGHS + (<usize>g << 2), load<f32>(b.statistics + <usize>(firstGroup + g) * 12));
+  spreadShifts(b.inner, b.fold);
+  emptySums();
+  for (let row = 0; row < rows; row += ROWS) {
+    const at = start + <usize>row * apart;
+    addGradient(b.x + at, b.dy + at, apart, columns, min(ROWS, rows - row));
+  }
+  if (lastColumns > 0) {
+    const at = start + <usize>rows * apart;
+    addGradient(b.x + at, b.dy + at, apart, lastColumns, 1);
+  }
+  reduce(FIRSTS, b.inner, b.fold);
+  reduce(SECONDS, b.inner, b.fold);
+}
+
+/** planeSums of the groups of the block, from what is at FIRSTS and SECONDS: inverse (sum(dy (x - high)) - low sum(dy)). */
+function writeSums(b: ColumnNormalizationGradient): void {
+  for (let g = 0; g < groups; ++g) {
+    const at = scratch + (<usize>g << 3);
+    const statistics = b.statistics + <usize>(firstGroup + g) * 12;
+    const to = b.planeSums + (<usize>(firstGroup + g) << 3);
+    const first = load<f64>(at, FIRSTS);
+    const second = load<f64>(at, SECONDS) - <f64>load<f32>(statistics, 4) * first;
+    store<f32>(to, <f32>first);
+    store<f32>(to, <f32>(<f64>load<f32>(statistics, 8) * second), 4);
+  }
+}
+
+/** What turns the columns of the block into dx: dy factor + (x - high) slope + rest. */
+function prepareGradient(b: ColumnNormalizationGradient, all: f64): void {
+  const reciprocal = f32x4.splat(<f32>(-1.0 / all));
+  for (let g = 0; g < groups; g += 4) {
+    readStatistics(b.statistics, g);
+    const channel = (firstGroup + g) % b.channels;
+    const at = scratch + (<usize>g << 2);
+    const inverse = v128.load(scratch, TRIPLES + 32);
+    const factor = f32x4.mul(inverse, channelLanes(b.scale, channel, b.channels, 1));
+    const mean = f32x4.mul(factor, reciprocal);
+    const from = b.planeSums + (<usize>(firstGroup + g) << 3);
+    const p = v128.load(from);
+    const q = groups - g > 2 ? v128.load(from, 16) : p;
+    const slope = f32x4.mul(f32x4.mul(v128.shuffle<f32>(p, q, 1, 3, 5, 7), inverse), mean);
+    const rest = f32x4.mul(v128.shuffle<f32>(p, q, 0, 2, 4, 6), mean);
+    v128.store(at, v128.load(scratch, TRIPLES), HIGHS);
+    v128.store(at, factor, FACTORS);
+    v128.store(at, slope, SLOPES);
+    v128.store(at, f32x4.sub(rest, f32x4.mul(v128.load(scratch, TRIPLES + 16), slope)), RESTS);
+  }
+  expand(HIGHS, b.inner, b.fold);
+  expand(FACTORS, b.inner, b.fold);
+  expand(SLOPES, b.inner, b.fold);
+  expand(RESTS, b.inner, b.fold);
+}
+
+/** One or two rows of dx. */
+@inline
+function writeGradientRows(x: usize, dy: usize, dx: usize, width: i32, two: bool): void {
+  let at = scratch;
+  const next = apart;
+  const end = scratch + (<usize>(width & ~3) << 2);
+  for (; at < end; at += 16) {
+    const h = v128.load(at, HIGHS);
+    const f = v128.load(at, FACTORS);
+    const s = v128.load(at, SLOPES);
+    const r = v128.load(at, RESTS);
+    const d0 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), s), r);
+    const dx0 = f32x4.add(f32x4.mul(v128.load(dy), f), d0);
+    if (two) {
+      const d1 = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x + next), h), s), r);
+      v128.store(dx + next, f32x4.add(f32x4.mul(v128.load(dy + next), f), d1));
+    }
+    v128.store(dx, dx0);
+    x += 16;
+    dy += 16;
+    dx += 16;
+  }
+  const left = width & 3;
+  if (left > 0) {
+    const last: i32 = two ? 1 : 0;
+    for (let row = 0; row <= last; ++row) {
+      const d = f32x4.sub(loadPart(x, left), v128.load(at, HIGHS));
+      const slanted = f32x4.add(f32x4.mul(d, v128.load(at, SLOPES)), v128.load(at, RESTS));
+      storePart(dx, f32x4.add(f32x4.mul(loadPart(dy, left), v128.load(at, FACTORS)), slanted), left);
+      x += next;
+      dy += next;
+      dx += next;
+    }
+  }
+}
+
+/** dx of the part. */
+function writeGradientPart(b: ColumnNormalizationGradient): void {
+  let at = start;
+  let left = rows;
+  for (; left >= 2; left -= 2) {
+    writeGradientRows(b.x + at, b.dy + at, b.dx + at, columns, true);
+    at += 2 * apart;
+  }
+  for (; left >= 0; --left) {
+    writeGradientRows(b.x + at, b.dy + at, b.dx + at, left > 0 ? columns : lastColumns, false);
+    at += apart;
+  }
+}
+
+/** Backward; with several parts, its first step. Work item: one part of a block, blocks first. */
+export function normalizeColumnsGradient(b: ColumnNormalizationGradient, begin: i32, end: i32): void {
+  const blocks = (b.groups + b.together - 1) / b.together;
+  for (let item = begin; item < end; ++item) {
+    choosePart(b, item);
+    sumGradientPart(b);
+    if (b.parts > 1) {
+      keepPartials(partialsAt(b.partials, b.groups, item / blocks), b.groups);
+      continue;
+    }
+    writeSums(b);
+    prepareGradient(b, count);
+    writeGradientPart(b);
+  }
+}
+
+/** Backward, second step. Work item: one block. Joins its partials into planeSums. */
+export function normalizeColumnsGradientJoin(b: ColumnNormalizationGradient, begin: i32, end: i32): void {
+  const next = <usize>((b.groups + 3) & ~3) << 3;
+  for (let block = begin; block < end; ++block) {
+    choosePart(b, block);
+    emptySums();
+    let partial = b.partials + (<usize>firstGroup << 3);
+    for (let part = 0; part < b.parts; ++part) {
+      for (let g = 0; g < groups; g += 2) {
+        const at = scratch + (<usize>g << 3);
+        const from = partial + (<usize>g << 3);
+        v128.store(at, f64x2.add(v128.load(at, FIRSTS), v128.load(from)), FIRSTS);
+        v128.store(at, f64x2.add(v128.load(at, SECONDS), v128.load(from + next)), SECONDS);
+      }
+      partial += 2 * next;
+    }
+    writeSums(b);
+  }
+}
+
+/** Backward, last step. Work item: one part of a block, as for normalizeColumnsApply. Reads x, dy, planeSums; writes dx. */
+export function normalizeColumnsGradientApply(b: ColumnNormalizationGradient, begin: i32, end: i32): void {
+  const last = ((b.groups + b.together - 1) / b.together) * b.parts - 1;
+  const all = <f64>b.inner * <f64>b.outer;
+  for (let item = begin; item < end; ++item) {
+    choosePart(b, last - item);
+    prepareGradient(b, all);
+    writeGradientPart(b);
   }
 }

@@ -8,20 +8,6 @@ import {
   addGradientSumsBeside,
   applyGradientRun,
 } from './gradient-sums';
-import {
-  applyGradientColumns,
-  areColumns,
-  areKept,
-  groupFirst,
-  groupSecond,
-  groupsTogether,
-  reduceGroup,
-  setCoefficients,
-  setShift,
-  setSlope,
-  shiftOfGroup,
-  sumGradientColumns,
-} from './normalization-columns';
 import { groupsPerObservation, normalizationParts, PART, scaleOf, stride } from './normalization-layout';
 import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
 
@@ -139,32 +125,6 @@ export function prepareBackward<B>(b: B, group: i32, channel: i32): void {
   gradientRest = <f32>rest;
 }
 
-/** Groups begin..end, whose runs lie apart: several of them together. */
-function gradientColumns(b: NormalizationGradient, begin: i32, end: i32): void {
-  const apart = stride(b);
-  const inner = b.inner;
-  const together = groupsTogether(b, 2);
-  for (let group = begin; group < end; group += together) {
-    const groups = min(together, end - group);
-    const columns = groups * inner;
-    const kept = areKept(b, columns, 2);
-    const at = (<usize>group * <usize>inner) << 2;
-    for (let g = 0; g < groups; ++g) setShift(g, inner, sumShift(b, group + g));
-    sumGradientColumns(b.x + at, b.dy + at, apart, columns, b.outer, kept);
-    for (let g = 0; g < groups; ++g) {
-      const plane = group + g;
-      reduceGroup(g, inner);
-      const second = shiftedBack(b, plane, shiftOfGroup(g, inner), groupFirst, groupSecond);
-      writePlaneSums(b, plane, plane, groupFirst, second);
-      averageGroup(b, plane);
-      prepareBackward(b, plane, plane % b.channels);
-      setCoefficients(g, inner, gradientHigh, gradientFactor, gradientRest);
-      setSlope(g, inner, gradientSlope);
-    }
-    applyGradientColumns(b.x + at, b.dy + at, b.dx + at, apart, columns, b.outer, kept);
-  }
-}
-
 /** Groups begin..end, each without gaps: sums over a group while the one before it, still in the cache, is turned into dx. */
 function gradientNeighbours(b: NormalizationGradient, begin: i32, end: i32): void {
   const count = b.inner;
@@ -222,10 +182,6 @@ export function normalizeGradient(b: NormalizationGradient, begin: i32, end: i32
   const apart = stride(b);
   if (b.outer == 1 && b.groupChannels == 1) {
     gradientNeighbours(b, begin, end);
-    return;
-  }
-  if (areColumns(b)) {
-    gradientColumns(b, begin, end);
     return;
   }
   for (let group = begin; group < end; ++group) {

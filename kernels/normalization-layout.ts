@@ -34,3 +34,38 @@ export function scaleOf<B>(b: B, channel: i32): f32 {
 export function offsetOf<B>(b: B, channel: i32): f32 {
   return b.offset ? load<f32>(b.offset + (<usize>channel << 2)) : 0;
 }
+
+/** a0 b0 c0 a1 ... from a, b and c. */
+@inline
+export function storeTriples(to: usize, a: v128, b: v128, c: v128): void {
+  const ca = v128.shuffle<f32>(c, a, 0, 2, 5, 7); // c0 c2 a1 a3
+  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(a, b, 0, 4, 1, 5), ca, 0, 1, 4, 6));
+  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(b, c, 1, 1, 5, 5), v128.shuffle<f32>(a, b, 2, 2, 6, 6), 0, 2, 4, 6), 16);
+  v128.store(to, v128.shuffle<f32>(ca, v128.shuffle<f32>(b, c, 2, 6, 3, 7), 1, 3, 6, 7), 32);
+}
+
+/** The inverse of storeTriples: three vectors at `to`. */
+@inline
+export function loadTriples(from: usize, to: usize): void {
+  const p = v128.load(from); // a0 b0 c0 a1
+  const q = v128.load(from, 16); // b1 c1 a2 b2
+  const r = v128.load(from, 32); // c2 a3 b3 c3
+  v128.store(to, v128.shuffle<f32>(p, v128.shuffle<f32>(q, r, 2, 2, 5, 5), 0, 3, 4, 6));
+  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(p, q, 1, 1, 4, 4), v128.shuffle<f32>(q, r, 3, 3, 6, 6), 0, 2, 4, 6), 16);
+  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(p, q, 2, 2, 5, 5), r, 0, 2, 4, 7), 32);
+}
+
+/** One number per plane: those of four neighbouring channels, the first of which follow the last. */
+@inline
+export function channelLanes(base: usize, channel: i32, channels: i32, absent: f32): v128 {
+  if (base == 0) return f32x4.splat(absent);
+  const at = base + (<usize>channel << 2);
+  if (channel + 4 <= channels) return v128.load(at);
+  const second = (channel + 1) % channels;
+  const third = (channel + 2) % channels;
+  const fourth = (channel + 3) % channels;
+  let lanes = v128.load32_zero(at);
+  lanes = v128.load_lane<f32>(base + (<usize>second << 2), lanes, 1);
+  lanes = v128.load_lane<f32>(base + (<usize>third << 2), lanes, 2);
+  return v128.load_lane<f32>(base + (<usize>fourth << 2), lanes, 3);
+}

@@ -4,6 +4,7 @@
 // Formulas are those of normalization.ts and normalization-gradient.ts. Elements are shifted by the first of their plane,
 // and squares are taken of what is left beside the mean: nothing cancels, so that float32 is enough for so few of them.
 // A lane goes through the same operations wherever its plane lies: results do not depend on which planes go together.
+import { channelLanes, loadTriples, storeTriples } from './normalization-layout';
 import { scratch } from './scratch';
 
 /** Largest plane that goes this way; larger ones fill vectors of their own well enough. The host decides by it. */
@@ -105,26 +106,6 @@ function storePairs(to: usize, a: v128, b: v128): void {
   v128.store(to, v128.shuffle<f32>(a, b, 2, 6, 3, 7), 16);
 }
 
-/** a0 b0 c0 a1 ... from a, b and c. */
-@inline
-function storeTriples(to: usize, a: v128, b: v128, c: v128): void {
-  const ca = v128.shuffle<f32>(c, a, 0, 2, 5, 7); // c0 c2 a1 a3
-  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(a, b, 0, 4, 1, 5), ca, 0, 1, 4, 6));
-  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(b, c, 1, 1, 5, 5), v128.shuffle<f32>(a, b, 2, 2, 6, 6), 0, 2, 4, 6), 16);
-  v128.store(to, v128.shuffle<f32>(ca, v128.shuffle<f32>(b, c, 2, 6, 3, 7), 1, 3, 6, 7), 32);
-}
-
-/** The inverse of storeTriples: three vectors at `to`. */
-@inline
-function loadTriples(from: usize, to: usize): void {
-  const p = v128.load(from); // a0 b0 c0 a1
-  const q = v128.load(from, 16); // b1 c1 a2 b2
-  const r = v128.load(from, 32); // c2 a3 b3 c3
-  v128.store(to, v128.shuffle<f32>(p, v128.shuffle<f32>(q, r, 2, 2, 5, 5), 0, 3, 4, 6));
-  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(p, q, 1, 1, 4, 4), v128.shuffle<f32>(q, r, 3, 3, 6, 6), 0, 2, 4, 6), 16);
-  v128.store(to, v128.shuffle<f32>(v128.shuffle<f32>(p, q, 2, 2, 5, 5), r, 0, 2, 4, 7), 32);
-}
-
 /** Four planes of `inner` elements at `from` to a vector per element. The last block of four may repeat some of the others. */
 @inline
 function turnPlanes(from: usize, inner: i32, to: usize): void {
@@ -139,21 +120,6 @@ function turnPlanes(from: usize, inner: i32, to: usize): void {
     const second = x + 2 * apart;
     storeTurned(to + (first << 2), 16, v128.load(x), v128.load(x + apart), v128.load(second), v128.load(second + apart));
   }
-}
-
-/** One number per plane: those of four neighbouring channels, the first of which follow the last. */
-@inline
-function ofChannels(base: usize, channel: i32, channels: i32, absent: f32): v128 {
-  if (base == 0) return f32x4.splat(absent);
-  const at = base + (<usize>channel << 2);
-  if (channel + 4 <= channels) return v128.load(at);
-  const second = (channel + 1) % channels;
-  const third = (channel + 2) % channels;
-  const fourth = (channel + 3) % channels;
-  let lanes = v128.load32_zero(at);
-  lanes = v128.load_lane<f32>(base + (<usize>second << 2), lanes, 1);
-  lanes = v128.load_lane<f32>(base + (<usize>third << 2), lanes, 2);
-  return v128.load_lane<f32>(base + (<usize>fourth << 2), lanes, 3);
 }
 
 /** Planes of less than four elements, four of them, to a vector per element. */
@@ -245,9 +211,9 @@ function measureFour(b: TinyNormalization, x: usize, statistics: usize, channel:
   const variance = f32x4.add(f32x4.mul(squares, reciprocal), f32x4.splat(b.epsilon));
   const inverse = f32x4.div(f32x4.splat(1), f32x4.sqrt(variance));
   storeTriples(statistics, high, low, inverse);
-  const factor = f32x4.mul(inverse, ofChannels(b.scale, channel, b.channels, 1));
+  const factor = f32x4.mul(inverse, channelLanes(b.scale, channel, b.channels, 1));
   v128.store(four, factor, FACTOR);
-  v128.store(four, f32x4.sub(ofChannels(b.offset, channel, b.channels, 0), f32x4.mul(delta, factor)), REST);
+  v128.store(four, f32x4.sub(channelLanes(b.offset, channel, b.channels, 0), f32x4.mul(delta, factor)), REST);
 }
 
 /** The squares of what four turned planes have beside delta. */
@@ -375,7 +341,7 @@ function gradientFour(
     second = f32x4.add(second, f32x4.mul(g, xhat));
   }
   storePairs(sums, first, second);
-  const factor = f32x4.mul(inverse, ofChannels(b.scale, channel, b.channels, 1));
+  const factor = f32x4.mul(inverse, channelLanes(b.scale, channel, b.channels, 1));
   const gradient = f32x4.mul(first, reciprocal);
   const projection = f32x4.mul(second, reciprocal);
   if (inner >= 4) {

@@ -17,25 +17,10 @@
 //
 // A result depends on the sizes only, never on how the work is divided. `normalize` (and `normalizeGradient`) take whole
 // groups, so that a group is read from memory once and from cache the second time: one beside the next where groups lie
-// without gaps, hundreds together where runs are short (normalization-columns.ts) or planes tiny (normalization-tiny.ts). The
+// without gaps. Short runs that lie apart (normalization-columns.ts) and tiny planes (normalization-tiny.ts) go other ways. The
 // kernels in steps take parts of few large groups. Sizes decide which; long runs get the same bits either way.
 import { leastOf, mostOf, total } from './lanes';
 import { addMoments, addMomentsBeside, applyRun } from './moments';
-import {
-  applyColumns,
-  areColumns,
-  areKept,
-  findShifts,
-  groupFirst,
-  groupSecond,
-  groupsTogether,
-  reduceGroup,
-  setCoefficients,
-  setShift,
-  shiftOfGroup,
-  sumColumns,
-  sumKeptColumns,
-} from './normalization-columns';
 import { groupAddress, groupsPerObservation, normalizationParts, offsetOf, PART, scaleOf, stride } from './normalization-layout';
 import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
 
@@ -236,47 +221,6 @@ export function prepareForward<B>(b: B, group: i32, channel: i32): void {
   planeRest = <f32>rest;
 }
 
-/** Groups begin..end, whose runs lie apart: several of them together. */
-function normalizeColumns(b: Normalization, begin: i32, end: i32): void {
-  const apart = stride(b);
-  const inner = b.inner;
-  const count = <f64>inner * <f64>b.outer;
-  const together = groupsTogether(b, 1);
-  for (let group = begin; group < end; group += together) {
-    const groups = min(together, end - group);
-    const columns = groups * inner;
-    const keep = areKept(b, columns, 1);
-    const at = (<usize>group * <usize>inner) << 2;
-    findShifts(b.x + at, apart, groups, inner, b.outer);
-    sumColumns(b.x + at, apart, columns, b.outer, keep);
-    let again = false;
-    for (let g = 0; g < groups; ++g) {
-      reduceGroup(g, inner);
-      const delta = groupFirst / count;
-      if (delta * delta * count > 4.0 * (groupSecond - groupFirst * delta)) {
-        setShift(g, inner, <f32>(<f64>shiftOfGroup(g, inner) + delta));
-        again = true;
-      }
-    }
-    // groups that were near enough are summed again from the same shift, with the same result
-    if (again) {
-      if (keep) sumKeptColumns(columns, b.outer);
-      else sumColumns(b.x + at, apart, columns, b.outer, false);
-    }
-    joinedCount = count;
-    for (let g = 0; g < groups; ++g) {
-      reduceGroup(g, inner);
-      const delta = groupFirst / count;
-      joinedMean = <f64>shiftOfGroup(g, inner) + delta;
-      joinedSquares = max<f64>(groupSecond - groupFirst * delta, 0.0);
-      writeStatistics(b, group + g);
-      prepareForward(b, group + g, (group + g) % b.channels);
-      setCoefficients(g, inner, planeHigh, planeFactor, planeRest);
-    }
-    applyColumns(b.x + at, b.y + at, apart, columns, b.outer, keep);
-  }
-}
-
 /**
  * Groups begin..end, each without gaps: measures a group while the one before it, still in the cache, is scaled and written.
  * So the reads of one and the writes of the other wait for memory at the same time.
@@ -317,10 +261,6 @@ export function normalize(b: Normalization, begin: i32, end: i32): void {
   const offset = b.y - b.x;
   if (b.outer == 1 && b.groupChannels == 1) {
     normalizeNeighbours(b, begin, end);
-    return;
-  }
-  if (areColumns(b)) {
-    normalizeColumns(b, begin, end);
     return;
   }
   for (let group = begin; group < end; ++group) {

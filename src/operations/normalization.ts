@@ -1,6 +1,7 @@
 import type { UnderlyingType } from '../array/dlarray.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import type { ChannelLayout } from './layout.js'
+import { columnsOf, launchColumns, launchColumnsGradient } from './normalization-columns.js'
 
 // How the normalizations launch their one kernel family. A group is `groupChannels` neighbouring channels of one
 // observation; it has one mean and one deviation, kept as three numbers: mean, what the mean has beyond its nearest float,
@@ -26,13 +27,9 @@ const PART = 16384
  * is small.
  */
 const GRAIN = { least: 32768, most: 262144, turns: 16 }
-/** The longest run that kernels treat as columns, the runs of neighbouring groups together (normalization-columns.ts). */
-const LONGEST_COLUMN_RUN = 128
 /** The largest plane that kernels turn round, four planes together (normalization-tiny.ts). */
 const LARGEST_TINY_PLANE = 64
-/** Columns that a thread takes at least: a line of the cache. */
-const LEAST_COLUMNS = 16
-/** With fewer groups than this, and groups of several parts, threads share the parts of a group. Not so columns. */
+/** With fewer groups than this, and groups of several parts, threads share the parts of a group. */
 const FEW_GROUPS = 16
 
 function groupCount({ channels, observations, groupChannels }: Grouping): number {
@@ -77,15 +74,13 @@ function sizesOf(grouping: Grouping): Sizes {
   const groups = groupCount(grouping)
   const groupParts = Math.ceil(group / PART)
   const grain = Math.min(GRAIN.most, Math.max(GRAIN.least, (group * groups) / GRAIN.turns))
-  const columns = grouping.outer > 1 && grouping.groupChannels === 1 && grouping.inner <= LONGEST_COLUMN_RUN
-  const leastGroups = columns ? Math.ceil(LEAST_COLUMNS / grouping.inner) : 1
   return {
     groups,
     planes: grouping.channels * grouping.observations,
     groupParts,
     planeParts: Math.ceil(plane / PART),
-    inSteps: groups < FEW_GROUPS && groupParts > 1 && !columns,
-    groupGrain: Math.max(leastGroups, Math.ceil(grain / Math.max(group, 1))),
+    inSteps: groups < FEW_GROUPS && groupParts > 1,
+    groupGrain: Math.ceil(grain / Math.max(group, 1)),
     partGrain: Math.max(1, Math.ceil(grain / Math.max(1, Math.min(plane, PART)))),
   }
 }
@@ -132,6 +127,11 @@ export function launchNormalization(
       { ...addresses, inner, channels, epsilon },
       { items: groups, grain: tinyGrain(groupGrain) },
     )
+    return
+  }
+  const columns = columnsOf(grouping, 1)
+  if (columns) {
+    launchColumns(wasm, addresses, grouping, columns)
     return
   }
   const block = { ...blockOf(grouping), ...addresses }
@@ -183,9 +183,12 @@ export function launchNormalizationGradient(
   const { groups, planes, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
   const { x, dy, dx, scale, statistics, dscale, doffset } = addresses
   const { channels, observations } = grouping
-  wasm.withTemporary(8 * planes, (planeSums) => {
+  const columns = columnsOf(grouping, 2)
+  // kernels read whole vectors
+  wasm.withTemporary(8 * planes + 16, (planeSums) => {
     const block = { ...blockOf(grouping), x, dy, dx, scale, statistics, planeSums }
-    if (isTiny(grouping))
+    if (columns) launchColumnsGradient(wasm, { x, dy, dx, scale, statistics, planeSums }, grouping, columns)
+    else if (isTiny(grouping))
       wasm.launch(
         'normalizeTinyGradient',
         { x, dy, dx, scale, statistics, planeSums, inner: grouping.inner, channels },
