@@ -11,7 +11,7 @@
 // With one part, a block is measured and written while it is in the cache. Else parts are measured, joined in their order
 // and written by three kernels. Sizes decide (src/operations/normalization-columns.ts), never the number of threads. Formulas
 // and precision are those of normalization.ts and normalization-gradient.ts.
-import { joinHalves, loadPart, loadUpTo, storePart, storeUpTo, upperHalf } from './lanes';
+import { joinHalves, loadPart, loadUpTo, maskPart, storePart, storeUpTo, upperHalf } from './lanes';
 import { channelLanes, loadTriples, storeTriples } from './normalization-layout';
 import { scratch } from './scratch';
 
@@ -255,13 +255,14 @@ function addRows(
   }
   for (; left > 0; left -= 4) {
     const s = v128.load(shifts);
+    // behind the columns of a row that is not whole lie others
+    const mask = maskPart(left);
     let a = f32x4.splat(0);
     let q = f32x4.splat(0);
     let at = x;
     let atDy = dy;
     for (let r = 0; r < rows; ++r) {
-      const value = loadUpTo(at, left);
-      const d = f32x4.sub(value, s);
+      const d = v128.and(f32x4.sub(loadUpTo(at, left), s), mask);
       const g = gradient ? loadUpTo(atDy, left) : d;
       a = f32x4.add(a, g);
       q = f32x4.add(q, f32x4.mul(g, d));

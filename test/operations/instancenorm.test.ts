@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { numel } from '../../src/array/format.js'
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
+import { setThreads, wasmBackend } from '../../src/backends/current.js'
 import { times } from '../../src/operations/arithmetic.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { instancenorm } from '../../src/operations/instancenorm.js'
@@ -110,6 +111,77 @@ describe('instancenorm', () => {
     })
     for (const name of ['y', 'x', 'scale', 'offset'] as const)
       expectClose(single![name].values(), double![name].values(), SINGLE, name)
+  })
+
+  it.each([
+    // planes of one element to as many as go together, and fours of planes that are not full
+    ['SSCB', [1, 1, 5, 3]],
+    ['SSCB', [2, 1, 3, 7]],
+    ['SSCB', [3, 1, 6, 5]],
+    ['SSCB', [2, 2, 1, 9]],
+    ['SSCB', [5, 1, 4, 4]],
+    ['SSCB', [3, 2, 7, 3]],
+    ['SSCB', [7, 1, 2, 9]],
+    ['SSCB', [8, 8, 3, 21]],
+    // runs that lie apart: rows joined, rows that are left, parts of rows, blocks of columns and columns that are left
+    ['CT', [1, 100003]],
+    ['CT', [3, 70001]],
+    ['SCBT', [3, 2, 5, 2222]],
+    ['CBT', [45, 31, 67]],
+    ['SCBT', [5, 7, 9, 333]],
+    ['CBT', [64, 67, 40]],
+    ['SCU', [33, 5, 400]],
+    ['SCBT', [128, 3, 11, 17]],
+  ] as const)('gives what double gives, and the same bits on any number of threads: %s %s', async (format, size) => {
+    const draw = normals(11)
+    const count = numel(size)
+    const channels = size[format.indexOf('C')]!
+    // the first element of every 37th lies far from the others: no shift
+    const values = Float64Array.from({ length: count }, (_, i) => Math.fround(3 + draw() + (i % 37 === 0 ? 50 : 0)))
+    const weights = Float64Array.from({ length: count }, () => Math.fround(draw()))
+    const parameters = Float64Array.from({ length: channels }, (_, i) => 1 + (i % 16) / 8)
+    const results = (type: 'single' | 'double') => {
+      const array = (data: Float64Array, length: readonly number[], labels: string) =>
+        dlarray(data, [...length], labels, { type })
+      const dy = array(weights, size, format)
+      const { y, x, scale, offset } = dlfeval(
+        (x, scale, offset) => {
+          const y = instancenorm(x, offset, scale)
+          return { y, ...dlgradient(sum(times(dy, y), 'all'), { x, scale, offset }) }
+        },
+        array(values, size, format),
+        array(parameters, [channels], 'C'),
+        array(parameters, [channels], 'C'),
+      )
+      return { y: y.values(), x: x.values(), scale: scale.values(), offset: offset.values() }
+    }
+    const double = results('double')
+    const single = results('single')
+    // gradients of tiny planes cancel: their terms are as large as dy scale / deviation
+    for (const name of ['y', 'x', 'scale', 'offset'] as const)
+      expectClose(single[name], double[name], SINGLE, name, name === 'y' ? undefined : 1)
+    setThreads(1)
+    const alone = results('single')
+    setThreads(2)
+    await wasmBackend().ready()
+    expect(results('single')).toEqual(alone)
+    expect(single).toEqual(alone)
+  })
+
+  it('is not a number where an element is infinite, in that plane alone', () => {
+    for (const [format, size] of [
+      ['SSCB', [1, 1, 2, 3]],
+      ['SSCB', [3, 3, 2, 3]],
+      ['CBT', [2, 3, 40]],
+    ] as const) {
+      const count = numel(size)
+      const planes = 6
+      const values = Float64Array.from({ length: count }, (_, i) => Math.sin(i))
+      values[0] = Number.POSITIVE_INFINITY
+      const Y = instancenorm(dlarray(values, [...size], format), dlarray([1, 2]), dlarray([1, 2])).values()
+      const ofFirst = (i: number) => (format === 'CBT' ? i % planes === 0 : i < count / planes)
+      for (let i = 0; i < count; i++) expect(Number.isNaN(Y[i]!), `${format} ${i}`).toBe(ofFirst(i))
+    }
   })
 
   it.each([1e-300, 1e-45])('divides by no zero where the channel is constant and epsilon is %d', (epsilon) => {
