@@ -21,6 +21,12 @@ import { copyFloats, copyLine, transpose4 } from './tile';
 
 const POINTS: i32 = 25;
 
+/** Bytes of a point of the filters: a cache line more than they need, so that the points lie in different sets. */
+@inline
+function pointBytes(panels: i32, terms: i32): usize {
+  return (((panels * terms) as usize) << 4) + 64;
+}
+
 @unmanaged class PhaseFiltersBlock {
   weights: usize;
   transformed: usize;
@@ -60,54 +66,80 @@ function filterPoints(g0: v128, g1: v128, g2: v128, last: v128, to: usize, line:
   v128.store(to + 4 * line, last);
 }
 
+// One tap of four filters of channel c, by four places and steps.
+@inline
+function fourTaps(at: usize, c: usize): v128 {
+  let taps = v128.load32_zero(load<usize>(at) + c * load<usize>(at, 144));
+  taps = v128.load_lane<f32>(load<usize>(at, 4) + c * load<usize>(at, 148), taps, 1);
+  taps = v128.load_lane<f32>(load<usize>(at, 8) + c * load<usize>(at, 152), taps, 2);
+  return v128.load_lane<f32>(load<usize>(at, 12) + c * load<usize>(at, 156), taps, 3);
+}
+
 /**
  * transformed = G w G' of every run of taps, zero for filters beyond the last. Work item: one panel of 4 filters of one
  * group, phases of y counted as filters. Preconditions: none on alignment. Filters are the lanes, so that there is no tail.
  */
 export function phaseFilters(block: PhaseFiltersBlock, begin: i32, end: i32): void {
   const phasesY = block.phasesYH * block.phasesYW;
+  const phasesX = block.phasesXH * block.phasesXW;
+  const runs = block.runsH * block.runsW;
   const filters = block.filters * phasesY;
   const panels = (filters + 3) >> 2;
   const r = block.runTaps;
   const last = (r - 1) as usize;
-  const next = ((block.channels * block.phasesXH * block.phasesXW * block.runsH * block.runsW * panels) as usize) << 4;
-  const taps = scratch; // 3 (w) times 3 (h) vectors
-  const half = taps + 9 * 16; // 3 (w) times 5 (h) vectors
-  memory.fill(taps, 0, 9 * 16);
+  const terms = block.channels * phasesX * runs;
+  const next = pointBytes(panels, terms);
+  const strideChannel = (block.strideChannel as usize) << 2;
+  const half = scratch; // 3 (w) times 5 (h) vectors
+  const places = half + 15 * 16; // of each lane of 3 (w) times 3 (h) taps: where it lies for the first channel
+  const steps = places + 36 * 4; // from channel to channel
+  const zero = steps + 36 * 4;
+  store<f32>(zero, 0);
+  for (let at = places; at < steps; at += 4) {
+    store<usize>(at, zero);
+    store<usize>(at + 36 * 4, 0);
+  }
   for (let item = begin; item < end; item++) {
     const group = item / panels;
     const panel = item % panels;
     const weights = block.weights + ((group * block.strideGroup) << 2);
-    let to = block.transformed + (group as usize) * POINTS * next + (panel as usize) * (next / panels);
-    for (let c = 0; c < block.channels; c++)
-      for (let phaseW = 0; phaseW < block.phasesXW; phaseW++)
-        for (let phaseH = 0; phaseH < block.phasesXH; phaseH++)
-          for (let runW = 0; runW < block.runsW; runW++)
-            for (let runH = 0; runH < block.runsH; runH++) {
-              for (let lane = 0; lane < 4; lane++) {
-                const index = 4 * panel + lane;
-                const from = weights + ((c * block.strideChannel + index / phasesY * block.strideFilter) << 2);
-                const firstH = block.firstH + phaseH + index % block.phasesYH;
-                const firstW = block.firstW + phaseW + index / block.phasesYH % block.phasesYW;
-                for (let w = 0; w < r; w++)
-                  for (let h = 0; h < r; h++) {
-                    const tapH = firstH + (runH * r + h) * block.stepH;
-                    const tapW = firstW + (runW * r + w) * block.stepW;
-                    const inside = index < filters && tapH >= 0 && tapH < block.tapsH && tapW >= 0 && tapW < block.tapsW;
-                    store<f32>(taps + ((3 * w + h) << 4) + (lane << 2),
-                      inside ? load<f32>(from + ((tapW * block.strideW + tapH * block.strideH) << 2)) : 0);
-                  }
-              }
-              for (let w: usize = 0; w < 3; w++) {
-                const at = taps + w * 48;
-                filterPoints(v128.load(at, 0), v128.load(at, 16), v128.load(at, 32), v128.load(at + last * 16), half + w * 80, 16);
-              }
-              for (let i: usize = 0; i < 5; i++) {
-                const at = half + (i << 4);
-                filterPoints(v128.load(at, 0), v128.load(at, 80), v128.load(at, 160), v128.load(at + last * 80), to + i * next, 5 * next);
-              }
-              to += 16;
-            }
+    const first = block.transformed + (group as usize) * POINTS * next + (((panel * terms) as usize) << 4);
+    for (let term = 0; term < phasesX * runs; term++) {
+      const runH = term % block.runsH;
+      const runW = term / block.runsH % block.runsW;
+      const phaseH = term / runs % block.phasesXH;
+      const phaseW = term / runs / block.phasesXH;
+      for (let lane = 0; lane < 4; lane++) {
+        const index = 4 * panel + lane;
+        const firstH = block.firstH + phaseH + index % block.phasesYH;
+        const firstW = block.firstW + phaseW + index / block.phasesYH % block.phasesYW;
+        for (let w = 0; w < r; w++)
+          for (let h = 0; h < r; h++) {
+            const tapH = firstH + (runH * r + h) * block.stepH;
+            const tapW = firstW + (runW * r + w) * block.stepW;
+            const inside = index < filters && tapH >= 0 && tapH < block.tapsH && tapW >= 0 && tapW < block.tapsW;
+            const at = places + (((3 * w + h) * 4 + lane) << 2);
+            store<usize>(at, inside ? weights +
+              ((index / phasesY * block.strideFilter + tapW * block.strideW + tapH * block.strideH) << 2) : zero);
+            store<usize>(at + 36 * 4, inside ? strideChannel : 0);
+          }
+      }
+      for (let c: usize = 0; c < (block.channels as usize); c++) {
+        for (let w: usize = 0; w < 3; w++) {
+          const at = places + w * 48;
+          const g0 = fourTaps(at, c);
+          const g1 = fourTaps(at + 16, c);
+          const g2 = fourTaps(at + 32, c);
+          filterPoints(g0, g1, g2, r == 3 ? g2 : g1, half + w * 80, 16);
+        }
+        const to = first + ((c * ((phasesX * runs) as usize) + term) << 4);
+        for (let i: usize = 0; i < 5; i++) {
+          const at = half + (i << 4);
+          filterPoints(v128.load(at, 0), v128.load(at, 80), v128.load(at, 160), v128.load(at + last * 80), to + i * next,
+            5 * next);
+        }
+      }
+    }
   }
 }
 
@@ -278,6 +310,7 @@ export function phaseConvolve(block: PhaseConvolveBlock, begin: i32, end: i32): 
   const height = block.height;
   const width = block.width;
   const runs = runsH * runsW;
+  const terms = channels * runs;
   const phases = phasesH * phasesW;
   const filters = block.filters * phases;
   const panels = (filters + 3) >> 2;
@@ -292,6 +325,7 @@ export function phaseConvolve(block: PhaseConvolveBlock, begin: i32, end: i32): 
   const wholeLine = (extent as usize) * line + 64;
   const woven = whole + ((extent * phasesH) as usize) * wholeLine;
   const filterBytes = (POINTS as usize) * line;
+  const filterPoint = pointBytes(panels, terms);
   const plane = (tilesH as usize) << 2;
   const point = plane * (channels as usize);
   const columnBytes = point * ((groups * POINTS) as usize);
@@ -316,7 +350,7 @@ export function phaseConvolve(block: PhaseConvolveBlock, begin: i32, end: i32): 
         const from = block.image + (((at * groups + group) * POINTS + p) as usize) * point;
         for (let f = 0; f < wide; f += 4) {
           const w = block.transformed +
-            ((((group * POINTS + p) * panels + ((filter0 + f) >> 2)) as usize) * (runs * channels) << 4);
+            ((group * POINTS + p) as usize) * filterPoint + ((((filter0 + f) >> 2) * terms) << 4);
           const to = products + (((i * block.part + f) * POINTS + p) as usize) * line;
           for (let c = 0; c < channels; c += block.runChannels) {
             const k = min(channels - c, block.runChannels) * runs;

@@ -8,18 +8,22 @@
 // are smaller (Barabasz, Anderson, Soodhalter, Gregg, "Error Analysis and Improving the Accuracy of Winograd Convolution
 // for Deep Neural Networks", 2020). They are some 3 times those of convolution.ts.
 //
-// Four tiles that follow each other along h form a group, one lane for each; 24 groups form a block. Groups are numbered
-// along h first, then along w, then over observations. Between the kernels the values lie as
-//   filters  [4, channels, panels of 4 filters, 36, groups of filters]
-//   image    [96 tiles, channels, 36, groups of filters, blocks]
-//   products [96 tiles, 36, filters, groups of filters, blocks]
+// Four tiles that follow each other along h form a group, one lane for each; up to 24 groups form a block. Groups are
+// numbered along h first, then along w, then over observations. Between the kernels the values lie as
+//   filters [4, channels, panels of 4 filters, 36, groups of filters]
+//   image   [96 tiles, channels, 36, groups of filters, blocks]
 // with the 36 numbers of a tile h first. All other arrays are as in convolution.ts.
 import { scratch } from './scratch';
-import { copyFloats, copyLine, runLength, tile, transpose4 } from './tile';
+import { copyFloats, copyLine, runLength, tile, zeroFloats } from './tile';
 
 const POINTS: i32 = 36;
 const BLOCK_TILES: i32 = 96;
-const BLOCK_GROUPS: i32 = 24;
+
+/** Bytes of a point of the filters: a cache line more than they need, so that the 36 points lie in different sets. */
+@inline
+function pointBytes(panels: i32, channels: i32): usize {
+  return (((panels * channels) as usize) << 4) + 64;
+}
 
 @unmanaged class WinogradFiltersBlock {
   weights: usize;
@@ -50,15 +54,27 @@ function filterPoints(g0: v128, g1: v128, g2: v128, to: usize, line: usize): voi
   v128.store(to + 5 * line, g2);
 }
 
+// One tap of four filters, `offset` bytes from where they begin; 0 where there is no filter.
+@inline
+function fourTaps(at0: usize, at1: usize, at2: usize, at3: usize, offset: usize): v128 {
+  let taps = v128.load32_zero(at0 + offset);
+  if (at1) taps = v128.load_lane<f32>(at1 + offset, taps, 1);
+  if (at2) taps = v128.load_lane<f32>(at2 + offset, taps, 2);
+  if (at3) taps = v128.load_lane<f32>(at3 + offset, taps, 3);
+  return taps;
+}
+
 /**
  * transformed = G w G' of every channel and filter, zero for filters beyond the last. Work item: one panel of 4 filters
  * of one group of filters. Preconditions: none on alignment. Filters are the lanes, so that there is no tail.
  */
 export function winogradFilters(block: WinogradFiltersBlock, begin: i32, end: i32): void {
   const panels = (block.filters + 3) >> 2;
-  const taps = scratch;
-  const half = taps + 9 * 16;
-  const next = ((panels * block.channels) as usize) << 4; // from point to point
+  const half = scratch; // 3 (w) times 6 (h) vectors
+  const next = pointBytes(panels, block.channels);
+  const strideH = (block.strideH as usize) << 2;
+  const strideW = (block.strideW as usize) << 2;
+  const strideFilter = (block.strideFilter as usize) << 2;
   for (let item = begin; item < end; item++) {
     const group = item / panels;
     const panel = item % panels;
@@ -67,16 +83,15 @@ export function winogradFilters(block: WinogradFiltersBlock, begin: i32, end: i3
       ((block.first + group * block.strideGroup + 4 * panel * block.strideFilter) << 2);
     const to = block.transformed + (group as usize) * POINTS * next + (((panel * block.channels) as usize) << 4);
     for (let c = 0; c < block.channels; c++) {
-      for (let w = 0; w < 3; w++)
-        for (let h = 0; h < 3; h++)
-          for (let f = 0; f < 4; f++) {
-            const at = from + ((c * block.strideChannel + w * block.strideW + h * block.strideH + f * block.strideFilter) << 2);
-            store<f32>(taps + ((3 * w + h) << 4) + (f << 2), f < width ? load<f32>(at) : 0);
-          }
-      // along h: half[w][i], then along w.
+      // along h: half[w][i], then along w. Filters beyond the last are zero.
+      const at0 = from + ((c * block.strideChannel) << 2);
+      const at1 = width > 1 ? at0 + strideFilter : 0;
+      const at2 = width > 2 ? at0 + 2 * strideFilter : 0;
+      const at3 = width > 3 ? at0 + 3 * strideFilter : 0;
       for (let w: usize = 0; w < 3; w++) {
-        const at = taps + w * 48;
-        filterPoints(v128.load(at, 0), v128.load(at, 16), v128.load(at, 32), half + w * 96, 16);
+        const line = w * strideW;
+        filterPoints(fourTaps(at0, at1, at2, at3, line), fourTaps(at0, at1, at2, at3, line + strideH),
+          fourTaps(at0, at1, at2, at3, line + 2 * strideH), half + w * 96, 16);
       }
       for (let i: usize = 0; i < 6; i++) {
         const at = half + (i << 4);
@@ -98,29 +113,24 @@ export function winogradFilters(block: WinogradFiltersBlock, begin: i32, end: i3
   tilesW: i32; // tiles along w
   offsetH: i32;
   offsetW: i32;
+  blockGroups: i32; // groups of tiles per block, at most 24
   firstBlock: i32; // blocks handled by this call lie at the beginning of `transformed`
 }
 
-// The six values B' d of six vectors `line` bytes apart.
+// The six values B' d of six vectors.
 @inline
-function imagePoints(from: usize, line: usize, to: usize, toLine: usize): void {
-  const d0 = v128.load(from);
-  const d1 = v128.load(from + line);
-  const d2 = v128.load(from + 2 * line);
-  const d3 = v128.load(from + 3 * line);
-  const d4 = v128.load(from + 4 * line);
-  const d5 = v128.load(from + 5 * line);
+function imagePoints(d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, to: usize, line: usize): void {
   const middle = f32x4.splat(2.5);
   const a = f32x4.sub(d4, f32x4.add(d2, d2));
   const b = f32x4.mul(f32x4.splat(0.7071067811865476), f32x4.sub(d3, f32x4.add(d1, d1)));
   const c = f32x4.sub(d4, f32x4.mul(f32x4.splat(0.5), d2));
   const e = f32x4.mul(f32x4.splat(1.4142135623730951), f32x4.sub(d3, f32x4.mul(f32x4.splat(0.5), d1)));
   v128.store(to, f32x4.add(f32x4.sub(d0, f32x4.mul(middle, d2)), d4));
-  v128.store(to + toLine, f32x4.add(a, b));
-  v128.store(to + 2 * toLine, f32x4.sub(a, b));
-  v128.store(to + 3 * toLine, f32x4.add(c, e));
-  v128.store(to + 4 * toLine, f32x4.sub(c, e));
-  v128.store(to + 5 * toLine, f32x4.add(f32x4.sub(d1, f32x4.mul(middle, d3)), d5));
+  v128.store(to + line, f32x4.add(a, b));
+  v128.store(to + 2 * line, f32x4.sub(a, b));
+  v128.store(to + 3 * line, f32x4.add(c, e));
+  v128.store(to + 4 * line, f32x4.sub(c, e));
+  v128.store(to + 5 * line, f32x4.add(f32x4.sub(d1, f32x4.mul(middle, d3)), d5));
 }
 
 /**
@@ -130,96 +140,77 @@ function imagePoints(from: usize, line: usize, to: usize, toLine: usize): void {
 export function winogradImage(block: WinogradImageBlock, begin: i32, end: i32): void {
   const lines = scratch; // 6 lines of 20 floats
   const half = lines + 6 * 80;
-  const turned = half + 6 * 80; // 8 vectors
-  const points = turned + 128; // 36 lines of 96 floats
-  const plane = ((block.height * block.width) as usize) << 2;
+  const points = half + 6 * 80 + 64; // 36 lines of 96 floats
+  const column = (block.height as usize) << 2;
+  const plane = (block.width as usize) * column;
   const groups = block.tilesH * block.tilesW * block.observations;
   for (let item = begin; item < end; item++) {
     const channel = item % block.planes;
     const at = item / block.planes;
-    const first = (block.firstBlock + at) * BLOCK_GROUPS;
-    const count = min(groups - first, BLOCK_GROUPS);
+    const first = (block.firstBlock + at) * block.blockGroups;
+    const count = min(groups - first, block.blockGroups);
     for (let g = 0; g < count; g++) {
       const index = first + g;
       const h0 = 16 * (index % block.tilesH) + block.offsetH;
       const rest = index / block.tilesH;
       const w0 = 4 * (rest % block.tilesW) + block.offsetW;
       const image = block.x + ((rest / block.tilesW * block.planes + channel) as usize) * plane;
-      for (let j = 0; j < 6; j++) {
-        const w = w0 + j;
-        const to = lines + j * 80;
-        const inside = w >= 0 && w < block.width;
-        if (inside && h0 >= 0 && h0 + 20 <= block.height) copyFloats(to, image + ((w * block.height + h0) << 2), 20);
-        else if (inside) copyLine(to, image + ((w * block.height) << 2), h0, block.height, 20);
-        else memory.fill(to, 0, 80);
+      let from = image + (w0 as usize) * column + (h0 << 2);
+      let line = column;
+      if (w0 < 0 || w0 + 6 > block.width || h0 < 0 || h0 + 20 > block.height) {
+        from = lines;
+        line = 80;
+        for (let j = 0; j < 6; j++) {
+          const w = w0 + j;
+          if (w >= 0 && w < block.width) copyLine(lines + j * 80, image + (w as usize) * column, h0, block.height, 20);
+          else zeroFloats(lines + j * 80, 20);
+        }
       }
-      for (let i: usize = 0; i < 80; i += 16) imagePoints(lines + i, 80, half + i, 80);
+      for (let i: usize = 0; i < 80; i += 16) {
+        const d = from + i;
+        imagePoints(v128.load(d), v128.load(d + line), v128.load(d + 2 * line), v128.load(d + 3 * line),
+          v128.load(d + 4 * line), v128.load(d + 5 * line), half + i, 80);
+      }
       for (let j: usize = 0; j < 6; j++) {
-        const line = half + j * 80;
-        transpose4(line, line + 16, line + 32, line + 48, turned, 16);
-        transpose4(line + 16, line + 32, line + 48, line + 64, turned + 64, 16);
-        imagePoints(turned, 16, points + j * (6 * BLOCK_TILES * 4) + (g << 4), BLOCK_TILES * 4);
+        // Four positions of each of five tiles, turned round: lanes are tiles.
+        const x = half + j * 80;
+        const x0 = v128.load(x, 0);
+        const x1 = v128.load(x, 16);
+        const x2 = v128.load(x, 32);
+        const x3 = v128.load(x, 48);
+        const x4 = v128.load(x, 64);
+        const low01 = v128.shuffle<f32>(x0, x1, 0, 4, 1, 5);
+        const high01 = v128.shuffle<f32>(x0, x1, 2, 6, 3, 7);
+        const low23 = v128.shuffle<f32>(x2, x3, 0, 4, 1, 5);
+        const high23 = v128.shuffle<f32>(x2, x3, 2, 6, 3, 7);
+        const d0 = v128.shuffle<f32>(low01, low23, 0, 1, 4, 5);
+        const d1 = v128.shuffle<f32>(low01, low23, 2, 3, 6, 7);
+        const d2 = v128.shuffle<f32>(high01, high23, 0, 1, 4, 5);
+        const d3 = v128.shuffle<f32>(high01, high23, 2, 3, 6, 7);
+        imagePoints(d0, d1, d2, d3, v128.shuffle<f32>(d0, x4, 1, 2, 3, 4), v128.shuffle<f32>(d1, x4, 1, 2, 3, 5),
+          points + j * (6 * BLOCK_TILES * 4) + (g << 4), BLOCK_TILES * 4);
       }
     }
     const group = channel / block.channels;
-    const to = block.transformed +
+    let to = block.transformed +
       ((at * (block.planes / block.channels) + group) as usize) * (POINTS * BLOCK_TILES * 4) * block.channels +
       (channel % block.channels) * (BLOCK_TILES * 4);
-    for (let p = 0; p < POINTS; p++)
-      copyFloats(to + (p as usize) * (BLOCK_TILES * 4) * block.channels, points + p * (BLOCK_TILES * 4), 4 * count);
-  }
-}
-
-@unmanaged class WinogradProductBlock {
-  image: usize;
-  filters: usize;
-  products: usize;
-  channels: i32; // per group of filters
-  numFilters: i32; // per group of filters
-  groups: i32;
-  tiles: i32; // tiles in all blocks of this call, a multiple of 4
-}
-
-/**
- * products = sum over channels of image times filters, point by point. Work item: one of the 36 points of one group of
- * filters of one block; items run over points first, then over groups of filters, then over blocks.
- * Preconditions: addresses of floats. Tails: tiles are rounded up to 8 within the block, filters to 4 by the caller's
- * allocation (`products` has room for whole panels). Order of summation: channels ascending in runs of at most 256.
- */
-export function winogradProduct(block: WinogradProductBlock, begin: i32, end: i32): void {
-  const channels = block.channels;
-  const panels = (block.numFilters + 3) >> 2;
-  const column = POINTS * BLOCK_TILES * 4;
-  const run = runLength(channels);
-  const zeros = scratch;
-  memory.fill(zeros, 0, 16);
-  for (let item = begin; item < end; item++) {
-    const point = item % POINTS;
-    const rest = item / POINTS;
-    const group = rest % block.groups;
-    const count = min(block.tiles - rest / block.groups * BLOCK_TILES, BLOCK_TILES);
-    const image = block.image + ((rest * POINTS + point) as usize) * ((channels * BLOCK_TILES) << 2);
-    const filters = block.filters + ((group * POINTS + point) as usize) * ((panels * channels) << 4);
-    const to = block.products + ((rest * panels) as usize) * (4 * column) + point * (BLOCK_TILES * 4);
-    for (let c = 0; c < channels; c += run) {
-      const k = min(run, channels - c);
-      for (let t = 0; t < count; t += 8) {
-        const rows = image + ((c * BLOCK_TILES + t) << 2);
-        for (let f = 0; f < panels; f++)
-          tile(rows, filters + ((f * channels + c) << 4), k, to + (f as usize) * (4 * column) + (t << 2), column,
-            c == 0 ? zeros : 0);
-      }
+    for (let p = points, last = points + POINTS * (BLOCK_TILES * 4); p < last; p += BLOCK_TILES * 4) {
+      for (let i: usize = 0; i < ((count as usize) << 4); i += 16) v128.store(to + i, v128.load(p + i));
+      to += (block.channels as usize) * (BLOCK_TILES * 4);
     }
   }
 }
 
-@unmanaged class WinogradOutputBlock {
-  products: usize;
+@unmanaged class WinogradConvolveBlock {
+  image: usize;
+  transformed: usize; // filters
   bias: usize; // filters times groups floats, or 0
   y: usize;
   observations: i32;
-  planes: i32; // filters times groups of filters
+  channels: i32; // per group of filters
   filters: i32; // per group of filters
+  groups: i32;
   height: i32; // positions computed, along h and w
   width: i32;
   tilesH: i32;
@@ -227,70 +218,121 @@ export function winogradProduct(block: WinogradProductBlock, begin: i32, end: i3
   firstY: i32; // element of y where position (0, 0) lies
   strideWY: i32; // elements of y between neighbours along w; along h they lie side by side
   planeY: i32;
-  firstBlock: i32;
+  blockGroups: i32; // groups of tiles per block, at most 24
+  firstBlock: i32; // blocks handled by this call lie at the beginning of `image`
+  part: i32; // filters per work item, a multiple of 4, at most 32
 }
 
-// The four values A' m of six vectors `line` bytes apart.
+// The four values A' m: of m0, m1 +- m2, m3 +- m4 and m5.
 @inline
-function outputPositions(from: usize, line: usize, to: usize, toLine: usize): void {
-  const m1 = v128.load(from + line);
-  const m2 = v128.load(from + 2 * line);
-  const m3 = v128.load(from + 3 * line);
-  const m4 = v128.load(from + 4 * line);
-  const a = f32x4.add(m1, m2);
-  const b = f32x4.sub(m1, m2);
-  const c = f32x4.add(m3, m4);
-  const d = f32x4.sub(m3, m4);
-  v128.store(to, f32x4.add(f32x4.add(v128.load(from), a), c));
-  v128.store(to + toLine, f32x4.add(
-    f32x4.mul(b, f32x4.splat(0.7071067811865476)), f32x4.mul(d, f32x4.splat(1.4142135623730951))));
-  v128.store(to + 2 * toLine, f32x4.add(f32x4.mul(a, f32x4.splat(0.5)), f32x4.add(c, c)));
-  v128.store(to + 3 * toLine, f32x4.add(
-    f32x4.add(f32x4.mul(b, f32x4.splat(0.3535533905932738)), f32x4.mul(d, f32x4.splat(2.8284271247461903))),
-    v128.load(from + 5 * line)));
+function sum0(m0: v128, a: v128, c: v128): v128 {
+  return f32x4.add(f32x4.add(m0, a), c);
+}
+
+@inline
+function sum1(b: v128, d: v128): v128 {
+  return f32x4.add(f32x4.mul(b, f32x4.splat(0.7071067811865476)), f32x4.mul(d, f32x4.splat(1.4142135623730951)));
+}
+
+@inline
+function sum2(a: v128, c: v128): v128 {
+  return f32x4.add(f32x4.mul(a, f32x4.splat(0.5)), f32x4.add(c, c));
+}
+
+@inline
+function sum3(b: v128, d: v128, m5: v128): v128 {
+  return f32x4.add(f32x4.add(f32x4.mul(b, f32x4.splat(0.3535533905932738)), f32x4.mul(d, f32x4.splat(2.8284271247461903))), m5);
 }
 
 /**
- * y = A' products A + bias. Work item: one filter of one block. Preconditions: addresses of floats.
- * Tails: positions beyond the height or width are computed and not stored.
+ * y = A' [sum over channels of image times filters, point by point] A + bias. Work item: `part` filters of one group of
+ * filters of one block; items run over the filters first, then over the groups of filters, then over the blocks.
+ * Preconditions: addresses of floats. Tails: tiles are rounded up to 8 within the block, filters to 4; positions beyond
+ * the height or width are computed and not stored. Order of summation: channels ascending in runs of at most 256.
  */
-export function winogradOutput(block: WinogradOutputBlock, begin: i32, end: i32): void {
-  const half = scratch; // 6 (w) times 4 (h) vectors
-  const full = half + 24 * 16; // 4 (h) times 4 (w) vectors
-  const line = full + 16 * 16; // 16 floats
+export function winogradConvolve(block: WinogradConvolveBlock, begin: i32, end: i32): void {
+  const channels = block.channels;
+  const filters = block.filters;
+  const panels = (filters + 3) >> 2;
+  const parts = (filters + block.part - 1) / block.part;
   const groups = block.tilesH * block.tilesW * block.observations;
-  const padded = (block.filters + 3) & ~3;
-  const filterGroups = block.planes / block.filters;
+  const blockGroups = block.blockGroups;
+  const run = runLength(channels);
+  const zeros = scratch;
+  const half = zeros + 64; // 4 (w) times 6 (h) vectors
+  const line = half + 24 * 16; // 16 floats
+  const products = line + 64;
+  const filterBytes = POINTS * BLOCK_TILES * 4;
+  const point: usize = 6 * BLOCK_TILES * 4; // from point to point along w
+  memory.fill(zeros, 0, 16);
   for (let item = begin; item < end; item++) {
-    const plane = item % block.planes;
-    const at = item / block.planes;
-    const group = plane / block.filters;
-    const first = (block.firstBlock + at) * BLOCK_GROUPS;
-    const count = min(groups - first, BLOCK_GROUPS);
-    const products = block.products +
-      (((at * filterGroups + group) * padded + plane % block.filters) as usize) * (POINTS * BLOCK_TILES * 4);
-    const bias = f32x4.splat(block.bias ? load<f32>(block.bias + (plane << 2)) : 0);
-    for (let g = 0; g < count; g++) {
-      const index = first + g;
-      const h0 = 16 * (index % block.tilesH);
-      const rest = index / block.tilesH;
-      const w0 = 4 * (rest % block.tilesW);
-      const to = block.y + ((rest / block.tilesW * block.planes + plane) as usize) * ((block.planeY as usize) << 2) +
-        ((block.firstY + w0 * block.strideWY + h0) << 2);
-      for (let j: usize = 0; j < 6; j++)
-        outputPositions(products + (g << 4) + j * (6 * BLOCK_TILES * 4), BLOCK_TILES * 4, half + j * 64, 16);
-      for (let i: usize = 0; i < 64; i += 16) outputPositions(half + i, 64, full + i, 64);
-      const high = min(block.height - h0, 16);
-      const wide = min(block.width - w0, 4);
-      // full[w][h] is a vector over the four tiles; turned, the sixteen positions along h follow each other.
-      for (let j = 0; j < wide; j++) {
-        const from = full + (j << 6);
-        for (let i: usize = 0; i < 64; i += 16) v128.store(from + i, f32x4.add(v128.load(from + i), bias));
-        const y = to + ((j * block.strideWY) << 2);
-        if (high == 16) transpose4(from, from + 16, from + 32, from + 48, y, 16);
-        else {
-          transpose4(from, from + 16, from + 32, from + 48, line, 16);
-          copyFloats(y, line, high);
+    const filter0 = item % parts * block.part;
+    const rest = item / parts;
+    const group = rest % block.groups;
+    const first = (block.firstBlock + rest / block.groups) * blockGroups;
+    const count = min(groups - first, blockGroups);
+    const wide = min(filters - filter0, block.part);
+    for (let p = 0; p < POINTS; p++) {
+      const image = block.image + ((rest * POINTS + p) as usize) * ((channels * BLOCK_TILES) << 2);
+      const from = block.transformed + ((group * POINTS + p) as usize) * pointBytes(panels, channels) +
+        ((((filter0 >> 2) * channels) as usize) << 4);
+      const to = products + p * (BLOCK_TILES * 4);
+      for (let c = 0; c < channels; c += run) {
+        const k = min(run, channels - c);
+        for (let t = 0; t < 4 * count; t += 8) {
+          const rows = image + ((c * BLOCK_TILES + t) << 2);
+          for (let f = 0; f < wide; f += 4)
+            tile(rows, from + (((f >> 2) * channels + c) << 4), k, to + f * filterBytes + (t << 2), filterBytes,
+              c == 0 ? zeros : 0);
+        }
+      }
+    }
+    for (let f = 0; f < wide; f++) {
+      const plane = group * filters + filter0 + f;
+      const bias = f32x4.splat(block.bias ? load<f32>(block.bias + (plane << 2)) : 0);
+      for (let g = 0; g < count; g++) {
+        const index = first + g;
+        const h0 = 16 * (index % block.tilesH);
+        const column = index / block.tilesH;
+        const w0 = 4 * (column % block.tilesW);
+        const to = block.y + ((column / block.tilesW * block.groups * filters + plane) as usize) *
+          ((block.planeY as usize) << 2) + ((block.firstY + w0 * block.strideWY + h0) << 2);
+        const from = products + f * filterBytes + (g << 4);
+        for (let i: usize = 0; i < 6; i++) {
+          const m = from + i * (BLOCK_TILES * 4);
+          const a = f32x4.add(v128.load(m + point), v128.load(m + 2 * point));
+          const b = f32x4.sub(v128.load(m + point), v128.load(m + 2 * point));
+          const c = f32x4.add(v128.load(m + 3 * point), v128.load(m + 4 * point));
+          const d = f32x4.sub(v128.load(m + 3 * point), v128.load(m + 4 * point));
+          const at = half + (i << 4);
+          v128.store(at, sum0(v128.load(m), a, c), 0);
+          v128.store(at, sum1(b, d), 96);
+          v128.store(at, sum2(a, c), 192);
+          v128.store(at, sum3(b, d, v128.load(m + 5 * point)), 288);
+        }
+        const high = min(block.height - h0, 16);
+        for (let j: usize = 0, tall = min(block.width - w0, 4) as usize; j < tall; j++) {
+          const m = half + j * 96;
+          const a = f32x4.add(v128.load(m, 16), v128.load(m, 32));
+          const b = f32x4.sub(v128.load(m, 16), v128.load(m, 32));
+          const c = f32x4.add(v128.load(m, 48), v128.load(m, 64));
+          const d = f32x4.sub(v128.load(m, 48), v128.load(m, 64));
+          const y0 = f32x4.add(sum0(v128.load(m), a, c), bias);
+          const y1 = f32x4.add(sum1(b, d), bias);
+          const y2 = f32x4.add(sum2(a, c), bias);
+          const y3 = f32x4.add(sum3(b, d, v128.load(m, 80)), bias);
+          const low01 = v128.shuffle<f32>(y0, y1, 0, 4, 1, 5);
+          const high01 = v128.shuffle<f32>(y0, y1, 2, 6, 3, 7);
+          const low23 = v128.shuffle<f32>(y2, y3, 0, 4, 1, 5);
+          const high23 = v128.shuffle<f32>(y2, y3, 2, 6, 3, 7);
+          const y = to + j * ((block.strideWY as usize) << 2);
+          // Lanes are tiles; turned round, the sixteen positions along h follow each other.
+          const at = high == 16 ? y : line;
+          v128.store(at, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5), 0);
+          v128.store(at, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7), 16);
+          v128.store(at, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5), 32);
+          v128.store(at, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7), 48);
+          if (high < 16) copyFloats(y, line, high);
         }
       }
     }

@@ -52,14 +52,8 @@ function flattened(g: ConvolutionGeometry): ConvolutionGeometry {
 
 /** Y = convolution of X with the weights, plus bias. */
 export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
-  const p = convolutionProduct(geometry)
-  if (phasesApply(geometry, p)) launchByPhases(wasm, at, phasesOfConvolution(geometry))
-  else launchProduct(wasm, at, p)
-}
-
-/** Five taps along h go through the transforms of lines, which blocks run observation by observation. */
-function phasesApply(geometry: ConvolutionGeometry, p: ImplicitProduct): boolean {
-  return phaseCut(phasesOfConvolution(geometry)) !== undefined && !(p.taps[0] === 5 && linesCut(p))
+  if (launchByPhases(wasm, at, phasesOfConvolution(geometry))) return
+  launchProduct(wasm, at, convolutionProduct(geometry))
 }
 
 /** A kernel of a convolution that can run observation by observation, for blocks. */
@@ -79,7 +73,7 @@ export function withConvolutionByObservation(
   use: (convolution: ConvolutionByObservation) => void,
 ): boolean {
   const p = convolutionProduct(geometry)
-  if (isEmpty(p) || winogradApplies(p) || phasesApply(geometry, p)) return false
+  if (isEmpty(p) || winogradApplies(p) || phaseCut(phasesOfConvolution(geometry))) return false
   const lines = linesCut(p)
   if (lines) {
     const items = bandItems(p, lines) / p.observations

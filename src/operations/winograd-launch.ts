@@ -10,6 +10,10 @@ const BLOCK_GROUPS = 24
 const POINT_BYTES = 4 * 96
 /** Transformed images and products are made for as many blocks at a time as this holds, so that they stay in the cache. */
 const MOST_BYTES = 2 ** 24
+/** The same for transformed images alone, where products stay in the working memory of a thread. */
+const MOST_IMAGE_BYTES = 2 ** 21
+/** Filters per work item. */
+const MOST_PART = 32
 /** Below so many products of channels and filters the transforms cost more than they save. */
 const FEW_PRODUCTS = 256
 const FEW_CHANNELS = 8
@@ -39,29 +43,35 @@ function worthTransforming(height: number, width: number, channels: number, filt
   return many && used >= LEAST_USE
 }
 
+/** Tiles cut into blocks of almost equal sizes. */
+function blocksOf(tileGroups: number): { blocks: number; blockGroups: number } {
+  const blockGroups = 2 * Math.ceil(tileGroups / Math.ceil(tileGroups / BLOCK_GROUPS) / 2)
+  return { blocks: Math.ceil(tileGroups / blockGroups), blockGroups }
+}
+
 export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): void {
   const [height, width] = p.positions
   const tilesH = Math.ceil(height / 16)
   const tilesW = Math.ceil(width / 4)
   const tileGroups = tilesH * tilesW * p.observations
-  const blocks = Math.ceil(tileGroups / BLOCK_GROUPS)
+  const { blocks, blockGroups } = blocksOf(tileGroups)
   const panels = Math.ceil(p.filters / 4)
+  const parts = Math.ceil(p.filters / MOST_PART)
+  const part = 4 * Math.ceil(panels / parts)
   const imageBytes = POINTS * POINT_BYTES * p.channels * p.groups
-  const productBytes = POINTS * POINT_BYTES * 4 * panels * p.groups
-  const filterBytes = POINTS * 16 * panels * p.channels * p.groups
-  const together = Math.max(1, Math.min(blocks, Math.floor(MOST_BYTES / (imageBytes + productBytes))))
+  const filterBytes = POINTS * (16 * panels * p.channels + 64) * p.groups
+  const together = Math.max(1, Math.min(blocks, Math.floor(MOST_IMAGE_BYTES / imageBytes)))
   // A filter that is read backwards is a turned filter read forwards.
   const turnedH = p.spacing[0] < 0
   const turnedW = p.spacing[1] < 0
   const { weights } = p
-  wasm.withTemporary(filterBytes + together * (imageBytes + productBytes), (filters) => {
-    const image = filters + filterBytes
-    const products = image + together * imageBytes
+  wasm.withTemporary(filterBytes + together * imageBytes, (transformed) => {
+    const image = transformed + filterBytes
     wasm.launch(
       'winogradFilters',
       {
         weights: at.weights,
-        transformed: filters,
+        transformed,
         filters: p.filters,
         channels: p.channels,
         groups: p.groups,
@@ -90,32 +100,22 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProd
           tilesW,
           offsetH: p.offset[0] - (turnedH ? 2 : 0),
           offsetW: p.offset[1] - (turnedW ? 2 : 0),
+          blockGroups,
           firstBlock,
         },
         { items: here * p.channels * p.groups },
       )
       wasm.launch(
-        'winogradProduct',
+        'winogradConvolve',
         {
           image,
-          filters,
-          products,
-          channels: p.channels,
-          numFilters: p.filters,
-          groups: p.groups,
-          tiles: 4 * Math.min(here * BLOCK_GROUPS, tileGroups - firstBlock * BLOCK_GROUPS),
-        },
-        { items: here * POINTS * p.groups },
-      )
-      wasm.launch(
-        'winogradOutput',
-        {
-          products,
+          transformed,
           bias: at.bias,
           y: at.Y,
           observations: p.observations,
-          planes: p.filters * p.groups,
+          channels: p.channels,
           filters: p.filters,
+          groups: p.groups,
           height,
           width,
           tilesH,
@@ -123,9 +123,11 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProd
           firstY: p.first,
           strideWY: p.strides[1],
           planeY: p.plane,
+          blockGroups,
           firstBlock,
+          part,
         },
-        { items: here * p.filters * p.groups },
+        { items: here * Math.ceil((4 * panels) / part) * p.groups },
       )
     }
   })
@@ -154,7 +156,7 @@ export function launchWinogradFilterGradient(
     const output = image + together * imageBytes + spare
     for (let firstBlock = 0; firstBlock < blocks; firstBlock += together) {
       const here = Math.min(together, blocks - firstBlock)
-      const tiles = { observations, tilesH, tilesW, firstBlock }
+      const tiles = { observations, tilesH, tilesW, blockGroups: BLOCK_GROUPS, firstBlock }
       wasm.launch(
         'winogradImage',
         {
@@ -172,7 +174,18 @@ export function launchWinogradFilterGradient(
       )
       wasm.launch(
         'winogradOutputGradient',
-        { dy: at.dY, transformed: output, planes: filters * groups, filters, height, width, ...tiles },
+        {
+          dy: at.dY,
+          transformed: output,
+          planes: filters * groups,
+          filters,
+          height,
+          width,
+          observations,
+          tilesH,
+          tilesW,
+          firstBlock,
+        },
         { items: here * filters * groups },
       )
       wasm.launch(

@@ -6,7 +6,7 @@ import type { Addresses } from './implicit-product.js'
 
 const POINTS = 25
 /** Transformed columns of the image are made for as many at a time as this holds, so that they stay in the cache. */
-const MOST_IMAGE_BYTES = 2 ** 23
+const MOST_IMAGE_BYTES = 2 ** 22
 /** Products of a work item stay in a second-level cache beside what they are made of. */
 const ITEM_BYTES = 400_000
 /** What the working memory of a thread holds. */
@@ -17,11 +17,11 @@ const ENOUGH_TILES = 64
 /** Terms that are summed in registers. */
 const MOST_TERMS = 256
 /** Below so many products of channels and filters the transforms cost more than they save. */
-const FEW_PRODUCTS = 64
+const FEW_PRODUCTS = 48
 /** With fewer terms to a sum, storing it takes longer than summing. */
 const FEW_TERMS = 16
 /** Most multiplications that are worth transforming, as a share of those of the convolution. */
-const MOST_SHARE = 0.75
+const MOST_SHARE = 0.85
 
 /** A convolution or its transpose as sums over neighbouring values of the phases of its source. */
 interface PhaseConvolution {
@@ -124,8 +124,9 @@ export function phaseCut(p: PhaseConvolution): Cut | undefined {
   const runs = [Math.ceil(valuesH / (6 - extent)), Math.ceil(valuesW / (6 - extent))] as const
   const terms = p.channels * runs[0] * runs[1] * product(p.phasesX)
   const phasesY = product(p.phasesY)
-  // Filters of 3 by 3 taps are the matter of kernels/winograd.ts.
-  if (terms < FEW_TERMS || (extent === 3 && terms === p.channels && phasesY === 1)) return undefined
+  // Filters of 3 by 3 taps are the matter of kernels/winograd.ts, 5 taps along h that of kernels/winograd-lines.ts.
+  const others = product(p.phasesX) * phasesY === 1 && (p.taps[0] === 5 || (valuesH === 3 && valuesW === 3))
+  if (terms < FEW_TERMS || others) return undefined
   const tiles = 8 * Math.ceil((p.output[0] + p.skip[0]) / (8 * extent * p.phasesY[0]))
   const columnsY = Math.ceil((p.output[1] + p.skip[1]) / (extent * p.phasesY[1]))
   const multiplications = POINTS * tiles * columnsY * product(p.phasesX) * phasesY * runs[0] * runs[1]
@@ -167,7 +168,7 @@ function launchPhaseConvolution(wasm: WasmBackend, at: Addresses, p: PhaseConvol
   const [runsH, runsW] = cut.runs
   const channels = p.channels * product(p.phasesX)
   const panels = Math.ceil((p.filters * product(p.phasesY)) / 4)
-  const filterBytes = 16 * POINTS * panels * p.groups * channels * runsH * runsW
+  const filterBytes = POINTS * p.groups * (16 * panels * channels * runsH * runsW + 64)
   const columnBytes = 4 * POINTS * tilesH * channels * p.groups
   const all = columnsY * p.observations
   const most = Math.max(1, Math.floor((MOST_IMAGE_BYTES / columnBytes - runsW + 1) / together)) * together
