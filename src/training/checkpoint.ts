@@ -5,6 +5,7 @@ import { deserializeArrays, serializeArrays } from '../io/arrays.js'
 import { prepareFolder, readFileBytes, writeFileAtomically } from '../io/file.js'
 import { parseStrictJSON } from '../io/strict-json.js'
 import { dlarray } from '../operations/dlarray.js'
+import { withoutCheckpoints } from './checkpoint-browser.js'
 
 // A checkpoint is everything a run depends on, in one safetensors file: parameters, solver averages, histories and the order
 // of the data as arrays, the rest as JSON in the metadata.
@@ -48,13 +49,7 @@ const EXTENSION = '.safetensors'
 
 function folderAccess(call: string) {
   const builtin = globalThis.process?.getBuiltinModule
-  if (typeof builtin !== 'function')
-    throw new FileError({
-      call,
-      expects: 'checkpoints where there are files, in Node',
-      got: 'an environment without them',
-      remedy: 'Leave checkpointPath and resume out.',
-    })
+  if (typeof builtin !== 'function') throw withoutCheckpoints(call)
   return { fs: builtin('node:fs/promises'), path: builtin('node:path') }
 }
 

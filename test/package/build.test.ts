@@ -148,7 +148,7 @@ describe('a program that is bundled for a browser', () => {
 
   it('has errors and plain lines in place of what needs Node', async () => {
     const { files } = await bundled(`export * from 'dlnet'`)
-    const both = ['io/file', 'training/report', 'training/progress-bar']
+    const both = ['io/file', 'training/checkpoint', 'training/report', 'training/progress-bar']
     expect(files).toEqual(expect.arrayContaining(both.map((name) => `dist/${name}-browser.js`)))
     expect(files.filter((file) => both.some((name) => file === `dist/${name}.js`))).toEqual([])
     const { text } = await bundled(`export { loadArrays, trainingReport } from 'dlnet'`)
