@@ -3,11 +3,17 @@ import type { DlArray } from '../../src/array/dlarray.js'
 import type { BackendName } from '../../src/array/storage.js'
 import { setBackend } from '../../src/backends/current.js'
 import { memory } from '../../src/backends/memory.js'
+import { averagePooling1dLayer, averagePooling2dLayer } from '../../src/layers/average-pooling.js'
+import { batchNormalizationLayer } from '../../src/layers/batch-normalization.js'
 import { convolution1dLayer, convolution2dLayer, convolution3dLayer } from '../../src/layers/convolution.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
+import { globalAveragePooling2dLayer, globalMaxPooling1dLayer } from '../../src/layers/global-pooling.js'
+import { groupNormalizationLayer } from '../../src/layers/group-normalization.js'
 import { image3dInputLayer, imageInputLayer } from '../../src/layers/image-input.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
 import { inferLayer, initializeLayer, inputInfo, type Layer, learnablesOf } from '../../src/layers/layer.js'
+import { layerNormalizationLayer } from '../../src/layers/layer-normalization.js'
+import { leakyReluLayer } from '../../src/layers/leaky-relu.js'
 import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../src/layers/max-pooling.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
@@ -77,6 +83,42 @@ const chains: [string, () => Layer[], number[]][] = [
       fullyConnectedLayer(3),
     ],
     [6, 7, 5, 2, 3],
+  ],
+  [
+    'images, other normalizations and poolings',
+    () => [
+      imageInputLayer([15, 13, 3], { normalization: 'none' }),
+      convolution2dLayer(3, 8),
+      batchNormalizationLayer({
+        trainedMean: Array.from({ length: 8 }, (_, c) => 0.1 * c),
+        trainedVariance: Array.from({ length: 8 }, (_, c) => 1 + c),
+        offsetInitializer: 'narrow-normal',
+      }),
+      leakyReluLayer(0.2),
+      averagePooling2dLayer(3, { stride: 2, padding: 'same', paddingValue: 'mean' }),
+      convolution2dLayer(2, 6),
+      groupNormalizationLayer(3, { scaleInitializer: 'narrow-normal' }),
+      maxPooling2dLayer(2),
+      layerNormalizationLayer({ operationDimension: 'channel-only' }),
+      globalAveragePooling2dLayer(),
+      layerNormalizationLayer(),
+      fullyConnectedLayer(4),
+    ],
+    [15, 13, 3, 5],
+  ],
+  [
+    'sequences, other normalizations and poolings',
+    () => [
+      sequenceInputLayer(3, { minLength: 12, normalization: 'none' }),
+      convolution1dLayer(3, 6, { padding: 'same' }),
+      layerNormalizationLayer(),
+      groupNormalizationLayer(2),
+      averagePooling1dLayer(3, { stride: 2 }),
+      batchNormalizationLayer(),
+      globalMaxPooling1dLayer(),
+      fullyConnectedLayer(4),
+    ],
+    [3, 2, 12],
   ],
 ]
 
