@@ -36,6 +36,18 @@ export function stall(block: Probe, begin: i32, end: i32): void {
   }
 }
 
+// The caller waits inside until a worker is inside too; then both compute, the worker ten times as long.
+export function unequal(block: Probe, begin: i32, end: i32): void {
+  let rounds = 20000000;
+  if (scratch == block.caller) {
+    while (atomic.load<i32>(block.reached) == 0) {}
+  } else {
+    atomic.store<i32>(block.reached, 1);
+    rounds *= 10;
+  }
+  while (rounds-- > 0) atomic.load<i32>(block.gate);
+}
+
 // Fails on a worker while the caller is inside.
 export function failOnWorker(block: Probe, begin: i32, end: i32): void {
   if (scratch == block.caller) {
@@ -58,7 +70,7 @@ export function failOnCaller(block: Probe, begin: i32, end: i32): void {
   }
 }
 `
-const NAMES = ['count', 'failOnCaller', 'failOnWorker', 'stall'] as const
+const NAMES = ['count', 'failOnCaller', 'failOnWorker', 'stall', 'unequal'] as const
 const MEGABYTE = 2 ** 20
 const CONTROL = MEGABYTE / 2
 const BLOCK = CONTROL + 4096
@@ -216,6 +228,16 @@ describe('ThreadPool', () => {
     expect(() => made.run('stall', 2, 1)).toThrow(BackendError)
     expect(made.pool.lostBecause).toContain('1 of 2 items')
     await made.pool.stop()
+  })
+
+  it('waits for a worker whose work is long, as that of the caller was', async () => {
+    const made = rig(1, 5)
+    await made.pool.started()
+    made.words[REACHED / 4] = 0
+    const start = performance.now()
+    made.run('unequal', 2, 1)
+    expect(performance.now() - start).toBeGreaterThan(5)
+    expect(made.pool.lostBecause).toBeUndefined()
   })
 
   it('gives up a worker that dies while it holds work', async () => {

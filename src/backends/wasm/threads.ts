@@ -15,8 +15,13 @@ const POLLS = 1000
 const SLEEP_MILLISECONDS = 10
 /** Longest time that counts as waiting between two looks at the clock: a suspended computer is no dead worker. */
 const LONGEST_STEP_MILLISECONDS = 100
-/** A job in which no thread finishes anything for so long has lost a worker. */
+/**
+ * A job in which no thread finishes anything for so long has lost a worker. No sign of a lost thread arrives while the caller
+ * waits, so time must tell; but ranges that took the caller long may take others longer, and a caller that had none knows nothing.
+ */
 const PATIENCE_MILLISECONDS = 10_000
+const PATIENCE_TIMES_OWN = 20
+const PATIENCE_TIMES_UNKNOWN = 60
 
 interface PoolOptions {
   instance: KernelInstance
@@ -28,7 +33,7 @@ interface PoolOptions {
   scratches: readonly number[]
   /** Processors of the machine. */
   processors: number
-  /** How long a job may stand still, in milliseconds. Default 10,000. */
+  /** How long a job of short ranges may stand still, in milliseconds. Default 10,000. */
   patience?: number
 }
 
@@ -122,21 +127,27 @@ export class ThreadPool {
   run(index: number, kernel: Kernel, block: number, items: number, grain: number): void {
     const { host } = this.#instance
     const control = this.#control
+    const started = performance.now()
+    let ranges = 0
     host.publish(control, index, block, items, grain)
     let begin = host.claim(control)
-    while (begin >= 0) {
+    for (; begin >= 0; ranges++) {
       const end = host.rangeEnd(control, begin)
       try {
         kernel(block, begin, end)
       } catch (error) {
         host.finish(control, end - begin)
-        this.#wait(host.close(control))
+        this.#wait(host.close(control), this.#patience)
         throw error
       }
       host.finish(control, end - begin)
       begin = host.claim(control)
     }
-    this.#wait(items)
+    if (host.pollDone(control, items, POLLS) !== items) {
+      const own = performance.now() - started
+      const patience = this.#patience
+      this.#wait(items, ranges === 0 ? PATIENCE_TIMES_UNKNOWN * patience : Math.max(patience, PATIENCE_TIMES_OWN * own))
+    }
     host.close(control)
     if (host.failureBytes(control) !== 0) throw this.#failure()
   }
@@ -147,10 +158,10 @@ export class ThreadPool {
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
 
-  #wait(items: number): void {
+  /** Until `items` are finished; gives up when nothing moves for longer than `patience`. */
+  #wait(items: number, patience: number): void {
     const { host } = this.#instance
     const control = this.#control
-    if (host.pollDone(control, items, POLLS) === items) return
     let target = items
     let last = -1
     let waited = 0
@@ -167,7 +178,7 @@ export class ThreadPool {
       spun += step
       waited = done === last ? waited + step : 0
       last = done
-      if (waited > this.#patience) {
+      if (waited > patience) {
         host.close(control)
         this.lostBecause = `one of them stopped in the middle of its work (${done} of ${target} items done)`
         throw this.lost('run the kernel')
