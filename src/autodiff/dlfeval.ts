@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
 import { OptionError } from '../errors.js'
-import { arraysIn, type NoPromise, scoped } from '../memory/scope.js'
+import { arraysIn, makeArray, type NoPromise, scoped } from '../memory/scope.js'
 import { relabelOperation } from '../operations/relabel.js'
 import { replaceArrays } from './containers.js'
 import { dropEndedTrace, liveTrace, type Tape, withRecording } from './record.js'
@@ -38,9 +38,11 @@ export function dlfeval<A extends readonly unknown[], T>(fn: (...inputs: A) => T
 
 function trace(value: unknown, tape: Tape): unknown {
   const leaf = (array: DlArray) => {
-    const copy = relabelOperation.run({ X: array }, { size: array.size, dims: array.dims })
+    const { storage, size, dims, underlyingType } = array
     // An array traced by a dlfeval around this one keeps its past, so that the outer call can differentiate through it.
-    copy.trace = liveTrace(copy) ?? tape.input(copy)
+    if (liveTrace(array)) return relabelOperation.run({ X: array }, { size, dims })
+    const copy = makeArray(storage, size, dims, underlyingType)
+    copy.trace = tape.input(copy)
     return copy
   }
   if (typeof value === 'object' && value !== null && tracedCopy in value && typeof value[tracedCopy] === 'function')

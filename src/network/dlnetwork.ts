@@ -246,7 +246,6 @@ export class DlNetwork {
   }
 
   #checkUse(call: string, count: number): void {
-    const names = this.inputNames
     const problem = (expects: string, got: string, remedy: string) => new NetworkError({ call, expects, got, remedy })
     if (this.#isDisposed)
       throw problem(
@@ -262,12 +261,13 @@ export class DlNetwork {
         'one that is not',
         'Use what net.initialize(X) returns, with an example for each input that has no input layer.',
       )
-    if (count !== names.length)
-      throw problem(
-        `${names.length} ${names.length === 1 ? 'input' : 'inputs'} (${quoted(names)})`,
-        String(count),
-        'Give one array for each input, in this order.',
-      )
+    if (count === this.#inputs.length) return
+    const names = this.inputNames
+    throw problem(
+      `${names.length} ${names.length === 1 ? 'input' : 'inputs'} (${quoted(names)})`,
+      String(count),
+      'Give one array for each input, in this order.',
+    )
   }
 
   /**
@@ -285,7 +285,7 @@ export class DlNetwork {
   }
 
   #planFor(outputs: readonly string[] | undefined, call: string): ExecutionPlan {
-    const key = JSON.stringify(outputs ?? null)
+    const key = outputs ? JSON.stringify(outputs) : ''
     let plan = this.#plans.get(key)
     if (!plan) {
       const ports = outputs?.map((name) => portNamed(this.#graph, name, 'output', call)) ?? this.#outputPorts()
@@ -325,7 +325,7 @@ export class DlNetwork {
 
   /** @internal The same network over traced parameters. */
   [tracedCopy](trace: (array: DlArray) => DlArray): DlNetwork {
-    this.#checkUse('dlfeval', this.inputNames.length)
+    this.#checkUse('dlfeval', this.#inputs.length)
     const traced = this.parameterList().map(({ value }) => trace(value))
     return new DlNetwork(this.content, parametersFrom(this.#graph, traced, 'dlfeval'))
   }

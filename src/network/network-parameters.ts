@@ -29,13 +29,12 @@ export function parameterRows(
   overrides: Overrides | undefined,
   parametersOf: (layer: Layer) => readonly { readonly name: string; readonly value: DlArray | undefined }[],
 ): ParameterRow[] {
-  return graph.layers.flatMap((layer, number) =>
-    parametersOf(layer).map(({ name, value }) => ({
-      layer: layer.name,
-      parameter: name,
-      value: overrides?.get(number)?.[name] ?? value,
-    })),
-  )
+  const rows: ParameterRow[] = []
+  graph.layers.forEach((layer, number) => {
+    for (const { name, value } of parametersOf(layer))
+      rows.push({ layer: layer.name, parameter: name, value: overrides?.get(number)?.[name] ?? value })
+  })
+  return rows
 }
 
 /** The learnables with their factors. Throws a {@link NetworkError} for one that is empty. */
@@ -57,39 +56,37 @@ export function learnableList(graph: LayerGraph, overrides: Overrides | undefine
 
 /** Every layer's parameters by name: learnables as `replace` gives them, in order, and state as it is. */
 function parametersWith(graph: LayerGraph, replace: (value: DlArray) => DlArray): Overrides {
-  return new Map(
-    graph.layers.map((layer, number) => [
-      number,
-      Object.fromEntries([
-        ...learnablesOf(layer).flatMap(({ name, value }) => (value ? [[name, replace(value)] as const] : [])),
-        ...stateOf(layer).flatMap(({ name, value }) => (value ? [[name, value] as const] : [])),
-      ]),
-    ]),
-  )
+  const all = new Map<number, Record<string, DlArray>>()
+  graph.layers.forEach((layer, number) => {
+    const own: Record<string, DlArray> = {}
+    for (const { name, value } of learnablesOf(layer)) if (value) own[name] = replace(value)
+    for (const { name, value } of stateOf(layer)) if (value) own[name] = value
+    all.set(number, own)
+  })
+  return all
 }
 
 /** Arrays in place of the learnables of an initialized network, in order. */
 export function parametersFrom(graph: LayerGraph, values: readonly DlArray[], call: string): Overrides {
-  checkCount(graph, values, call)
   let next = 0
-  return parametersWith(graph, () => values[next++]!)
+  const all = parametersWith(graph, () => values[next++]!)
+  if (next !== values.length) throw wrongCount(next, values, call)
+  return all
 }
 
-function checkCount(graph: LayerGraph, values: readonly DlArray[], call: string): void {
-  const expected = parameterRows(graph, undefined, learnablesOf).length
-  if (values.length !== expected)
-    throw new DimensionError({
-      call,
-      expects: `${expected} arrays, one for each learnable parameter`,
-      got: String(values.length),
-      remedy: 'Give them in the order of parameterList.',
-    })
+function wrongCount(expected: number, values: readonly DlArray[], call: string): DimensionError {
+  return new DimensionError({
+    call,
+    expects: `${expected} arrays, one for each learnable parameter`,
+    got: String(values.length),
+    remedy: 'Give them in the order of parameterList.',
+  })
 }
 
 /** Gives all learnables new values, in order, and frees the old ones. */
 export function replaceLearnables(graph: LayerGraph, values: readonly DlArray[], call: string): void {
-  checkCount(graph, values, call)
   const rows = parameterRows(graph, undefined, learnablesOf)
+  if (rows.length !== values.length) throw wrongCount(rows.length, values, call)
   replaceRows(
     graph,
     rows.map((row, i) => ({ ...row, value: values[i] })),

@@ -134,7 +134,7 @@ export function operation<
   const { name, inputs: inputNames, outputs: outputNames, saves, gradient, kernels } = definition
   const differentiable = inputNames.filter((input) => gradient[input] !== null)
 
-  const findings = new Findings<O, Call<I, Q, O, P>>()
+  const findings = new Findings<O, Call<I, Q, O, P>>(definition.options)
 
   function completed(options: Partial<O> | undefined): O {
     if (!options) return definition.options
@@ -154,9 +154,10 @@ export function operation<
   }
 
   /** The rule's answer for a call of this kind. */
-  function finding(arrays: readonly (DlArray | undefined)[], options: O): Call<I, Q, O, P> {
-    const known = findings.find(arrays, options)
+  function finding(arrays: readonly (DlArray | undefined)[], given: Partial<O> | undefined): Call<I, Q, O, P> {
+    const known = findings.find(arrays, given)
     if (known) return known
+    const options = completed(given)
     const inputs = arrays.map((array) => array && infoOf(array))
     const named = byName(inputNames, inputs) as Named<I, Q, ArrayInfo>
     const { outputs, plan } = definition.rule(named, options)
@@ -168,7 +169,7 @@ export function operation<
     return found
   }
 
-  function compute(named: Named<I, Q, DlArray>, options: O): DlArray[] {
+  function compute(named: Named<I, Q, DlArray>, options: Partial<O> | undefined): DlArray[] {
     const arrays = inputNames.map((input) => (named as { readonly [name: string]: DlArray | undefined })[input])
     const call = finding(arrays, options)
     const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, arrays, call)
@@ -261,8 +262,8 @@ export function operation<
         completed(options),
       ).outputs
     },
-    run: (inputs, options) => compute(inputs, completed(options))[0]!,
-    runAll: (inputs, options) => byName(outputNames, compute(inputs, completed(options))) as { [K in U]: DlArray },
+    run: (inputs, options) => compute(inputs, options)[0]!,
+    runAll: (inputs, options) => byName(outputNames, compute(inputs, options)) as { [K in U]: DlArray },
   }
   return self
 }

@@ -23,19 +23,32 @@ export class Findings<O extends object, F extends Finding<O, unknown>> {
   /** Where the next call is expected: behind the one before. */
   #next = 0
 
-  /** What was found for such a call. */
-  find(inputs: readonly (ArrayInfo | undefined)[], options: O): F | undefined {
+  /** `defaults` holds every option. */
+  constructor(private readonly defaults: O) {}
+
+  /** What was found for such a call; options left out have their defaults. */
+  find(inputs: readonly (ArrayInfo | undefined)[], options: Partial<O> | undefined): F | undefined {
     const list = this.#list
     let at = this.#next
     for (let looked = 0; looked < list.length; looked++) {
       if (at >= list.length) at = 0
       const finding = list[at++]!
-      if (sameInputs(finding.inputs, inputs) && same(finding.options, options)) {
+      if (sameInputs(finding.inputs, inputs) && this.#sameOptions(finding.options, options)) {
         this.#next = at
         return finding
       }
     }
     return undefined
+  }
+
+  #sameOptions(known: O, given: Partial<O> | undefined): boolean {
+    if (given === undefined) return known === this.defaults || same(known, this.defaults)
+    for (const key in known) {
+      const value = given[key]
+      if (!same(known[key], value === undefined ? this.defaults[key] : value)) return false
+    }
+    for (const key in given) if (!(key in known)) return false
+    return true
   }
 
   /** Remembers a finding, unless its options hold more than a few plain values: those might be large. */

@@ -70,7 +70,8 @@ export interface ParameterUpdate {
 export function updateParameters(updates: readonly ParameterUpdate[]): void {
   withGradientsBeside(updates, (gradients) => {
     const blocks: SolverBlock[] = []
-    for (const [i, { parameter, averages, preparation, step }] of updates.entries()) {
+    for (let i = 0; i < updates.length; i++) {
+      const { parameter, averages, preparation, step } = updates[i]!
       const { storage } = parameter
       const ready = gradients[i]!.storage
       if (storage.backend === 'wasm') blocks.push(blockOf(storage, ready, averages, preparation, step))

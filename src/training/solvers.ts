@@ -74,7 +74,8 @@ export function createSolver(options: TrainingOptions, parameters: readonly Trai
       const factor = factors(gradients)
       const limit = method === 'absolute-value' ? threshold : Number.POSITIVE_INFINITY
       const updates: ParameterUpdate[] = []
-      for (const [i, { value, learnRateFactor, l2Factor }] of parameters.entries()) {
+      for (let i = 0; i < parameters.length; i++) {
+        const { value, learnRateFactor, l2Factor } = parameters[i]!
         if (learnRateFactor === 0) continue
         updates.push({
           parameter: value,

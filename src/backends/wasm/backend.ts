@@ -171,9 +171,9 @@ export class WasmBackend implements Backend {
     const count = plan.fields.length
     return this.withTemporary(4 * count * blocks.length, (address) => {
       const { buffer } = this.#heap
-      for (const [i, block] of blocks.entries()) {
+      for (let i = 0; i < blocks.length; i++) {
         const at = address + 4 * count * i
-        writeBlock(plan, block, new Int32Array(buffer, at, count), new Float32Array(buffer, at, count))
+        writeBlock(plan, blocks[i]!, new Int32Array(buffer, at, count), new Float32Array(buffer, at, count))
       }
       return use(address, 4 * count)
     })
