@@ -7,7 +7,7 @@ import { scalar } from '../operations/call.js'
 import { castOperation } from '../operations/cast.js'
 import { allocate } from '../operations/operation.js'
 import { relabelOperation } from '../operations/relabel.js'
-import { sameSize, sumTo } from '../operations/sum.js'
+import { expandOperation, sameSize, sumTo } from '../operations/sum.js'
 import { isContainer, replaceArrays } from './containers.js'
 import { isRecording, liveTrace, save, type TraceEntry, type TraceNode, withoutRecording } from './record.js'
 
@@ -135,7 +135,10 @@ function backward(loss: DlArray, start: TraceEntry, targets: readonly TraceEntry
         })
       scope(() => {
         const wantedInputs = node.inputs.map((input) => input !== undefined && wanted.has(input.node))
-        const results = node.differentiate(gradients, wantedInputs)
+        const whole = node.lazyExpansion
+          ? gradients
+          : gradients.map((gradient, i) => gradient && expanded(gradient, node.outputInfos[i]!))
+        const results = node.differentiate(whole, wantedInputs)
         node.inputs.forEach((input, i) => {
           const gradient = results[i]
           if (input && wantedInputs[i] && gradient) add(input, fitted(gradient, node, i))
@@ -149,7 +152,8 @@ function backward(loss: DlArray, start: TraceEntry, targets: readonly TraceEntry
     }
     return targets.map(({ node, output }) => {
       const info = node.outputInfos[output]!
-      const gradient = pending.get(node)?.[output]
+      const found = pending.get(node)?.[output]
+      const gradient = found && expanded(found, info)
       const result = gradient ? makeArray(gradient.storage, info.size, info.dims, gradient.underlyingType) : zeros(info)
       // A gradient that depends on nothing traced still can be differentiated: to zeros.
       if (isRecording()) result.trace = gradient?.trace ?? start.node.tape.input(result)
@@ -183,10 +187,33 @@ function leadingTo(nodes: readonly TraceNode[], targets: ReadonlySet<TraceNode>)
   return wanted
 }
 
-/** The gradient with its input's size, labels and class: expansion undone. */
+/** The gradient of an array that is the same along dimensions where its extent is 1, at the array's size. */
+function expanded(gradient: DlArray, { size, dims }: ArrayInfo): DlArray {
+  return sameSize(gradient.size, size) ? gradient : expandOperation.run({ X: gradient }, { size, dims })
+}
+
+/** Whether the gradient has the array's labels (those of dimensions it has) and, in each dimension, its extent or 1. */
+function isExpandable(gradient: DlArray, { size, dims }: ArrayInfo): boolean {
+  const isAlike = gradient.dims === '' ? dims === '' : dims.startsWith(gradient.dims)
+  if (!isAlike || gradient.size.length > size.length) return false
+  return size.every((extent, d) => [1, extent].includes(gradient.size[d] ?? 1))
+}
+
+/** The gradient with its input's size (or, where the node allows it, not yet), labels and class: expansion undone. */
 function fitted(gradient: DlArray, node: TraceNode, input: number): DlArray {
   const info = node.inputInfos[input]!
-  const result = gradient.dims === info.dims && sameSize(gradient.size, info.size) ? gradient : sumTo(gradient, info)
+  let result = gradient
+  if (!(node.lazyExpansion && isExpandable(gradient, info))) {
+    if (node.lazyExpansion) result = expanded(gradient, node.outputInfos[0]!)
+    if (result.dims !== info.dims || !sameSize(result.size, info.size)) result = sumTo(result, info)
+    checkSize(gradient, result, node, input)
+  }
+  const type = gradientType(info)
+  return result.underlyingType === type ? result : castOperation.run({ X: result }, { type })
+}
+
+function checkSize(gradient: DlArray, result: DlArray, node: TraceNode, input: number): void {
+  const info = node.inputInfos[input]!
   if (!sameSize(result.size, info.size))
     throw new DimensionError({
       call: 'dlgradient',
@@ -194,8 +221,6 @@ function fitted(gradient: DlArray, node: TraceNode, input: number): DlArray {
       got: describe(gradient),
       remedy: 'This is a mistake in the gradient rule of that operation.',
     })
-  const type = gradientType(info)
-  return result.underlyingType === type ? result : castOperation.run({ X: result }, { type })
 }
 
 /** The class of the gradient with respect to an array: its own; single for a logical one. */

@@ -23,6 +23,8 @@ export interface RecordedOperation {
   readonly outputs: readonly DlArray[]
   readonly outputInfos: readonly ArrayInfo[]
   readonly rule: NodeRule
+  /** Whether the gradients that the rule takes and gives may wait to be expanded. */
+  readonly lazyExpansion: boolean
   /** What the rule will read; filled after the node is there. */
   readonly held: readonly DlArray[]
 }
@@ -42,6 +44,8 @@ export class TraceNode {
     private saved: readonly DlArray[],
     /** True for what `dlfeval` was given: nothing came before it. */
     readonly isInput: boolean,
+    /** Whether the gradients that the rule takes and gives may wait to be expanded. */
+    readonly lazyExpansion = false,
   ) {}
 
   /** False once the arrays it saved are given back. */
@@ -73,10 +77,23 @@ export class Tape {
     return { node, output: 0 }
   }
 
-  add({ operation, inputs, inputNames, inputInfos, outputs, outputInfos, rule, held }: RecordedOperation): void {
+  add(recorded: RecordedOperation): void {
+    const { operation, inputs, inputNames, inputInfos, outputs, outputInfos, rule, lazyExpansion, held } = recorded
     const traces = inputs.map((array) => array && liveTrace(array))
     const order = this.nodes.length
-    const node = new TraceNode(this, order, operation, traces, inputNames, inputInfos, outputInfos, rule, held, false)
+    const node = new TraceNode(
+      this,
+      order,
+      operation,
+      traces,
+      inputNames,
+      inputInfos,
+      outputInfos,
+      rule,
+      held,
+      false,
+      lazyExpansion,
+    )
     this.nodes.push(node)
     outputs.forEach((array, output) => {
       const entry: TraceEntry = { node, output }

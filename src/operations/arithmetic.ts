@@ -29,10 +29,19 @@ export const timesOperation = binaryOperation({
   value: (a, b) => a * b,
   saves: ['A', 'B'],
   gradient: {
-    A: ({ gradient, saved }) => timesOperation.run({ A: gradient, B: saved.B }),
-    B: ({ gradient, saved }) => timesOperation.run({ A: gradient, B: saved.A }),
+    A: ({ gradient, saved, recording }) => timesGradient(gradient, saved.B, recording),
+    B: ({ gradient, saved, recording }) => timesGradient(gradient, saved.A, recording),
   },
+  // The other operand expands the gradient in every dimension in which this one was expanded.
+  lazyExpansion: true,
 })
+
+/** The gradient times the other operand: that operand itself where the gradient is the 1 that a backward pass begins with. */
+function timesGradient(gradient: DlArray, operand: DlArray, recording: boolean): DlArray {
+  const isAlike = gradient.dims === operand.dims && gradient.underlyingType === operand.underlyingType
+  if (!recording && isAlike && gradient.numel === 1 && gradient.storage.view()[0] === 1) return operand
+  return timesOperation.run({ A: gradient, B: operand })
+}
 
 export const rdivideOperation = binaryOperation({
   name: 'rdivide',

@@ -19,12 +19,22 @@ export interface BinaryDefinition {
   readonly type?: UnderlyingType
   readonly saves: readonly ('A' | 'B' | 'Y')[]
   readonly gradient: { readonly A: BinaryRule | null; readonly B: BinaryRule | null }
+  readonly lazyExpansion?: boolean
   /** Values that samples take, standard normal unless given. */
   readonly domain?: { readonly A?: (index: number) => number; readonly B?: (index: number) => number }
 }
 
 /** Turns an element-wise function into an operation. Gradients come back expanded; the backward loop sums them. */
-export function binaryOperation({ name, value, kernel, type, saves, gradient, domain }: BinaryDefinition) {
+export function binaryOperation({
+  name,
+  value,
+  kernel,
+  type,
+  saves,
+  gradient,
+  lazyExpansion,
+  domain,
+}: BinaryDefinition) {
   return operation({
     name,
     inputs: ['A', 'B'],
@@ -36,6 +46,7 @@ export function binaryOperation({ name, value, kernel, type, saves, gradient, do
     },
     saves,
     gradient,
+    lazyExpansion,
     kernels: {
       reference({ inputs: { A, B }, outputs: { Y }, plan }) {
         eachPair(plan.nest, (to, a, b) => {

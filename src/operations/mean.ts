@@ -5,7 +5,7 @@ import { minusOperation, scaled, timesOperation } from './arithmetic.js'
 import { operation } from './operation.js'
 import { dimensionsOver, eachReduced, launchReduction, type Over, reducedSize, reductionPlan } from './reduction.js'
 import { sqrtOperation } from './sqrt.js'
-import { expandOperation, type Reducible, type SumOver, sumOperation } from './sum.js'
+import { type Reducible, type SumOver, sumOperation } from './sum.js'
 
 export const meanOperation = operation({
   name: 'mean',
@@ -22,10 +22,8 @@ export const meanOperation = operation({
     }
   },
   saves: [],
-  gradient: {
-    X: ({ gradient, inputs: { X }, plan }) =>
-      expandOperation.run({ X: scaled(gradient, 1 / plan.terms) }, { size: X.size, dims: X.dims }),
-  },
+  gradient: { X: ({ gradient, plan }) => scaled(gradient, 1 / plan.terms) },
+  lazyExpansion: true,
   kernels: {
     reference({ inputs: { X }, outputs: { Y }, plan }) {
       Y.fill(0)

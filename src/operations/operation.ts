@@ -79,6 +79,11 @@ export interface Definition<I extends string, Q extends I, U extends string, O e
    * operation expanded it: the backward loop sums it back.
    */
   readonly gradient: { readonly [K in I]: null | GradientRule<I, Q, U, O, P, S> }
+  /**
+   * Whether gradients, taken and given, may have extent 1 where they are the same all along a dimension of the array: the
+   * backward loop expands them when an operation without this needs it. Default false.
+   */
+  readonly lazyExpansion?: boolean
   /** A kernel on each backend, or `'view'`: the output is the first input's elements under another size or format. */
   readonly kernels:
     | 'view'
@@ -196,6 +201,7 @@ export function operation<
       outputs: results,
       outputInfos: call.outputs,
       rule,
+      lazyExpansion: definition.lazyExpansion === true,
       held,
     })
     // Outputs are saved after the node exists, so that what is saved knows where it came from.

@@ -60,3 +60,58 @@ describe('the gradient through', () => {
     )
   })
 })
+
+describe('a gradient that is the same along a dimension', () => {
+  // What follows the sum or average meets the gradient before it is expanded, in every way that operands are expanded.
+  const losses: Record<string, (x: DlArray, w: DlArray, row: DlArray) => DlArray> = {
+    'a product': (x, w) => sum(times(x, w), 'all'),
+    'a product with a row': (x, _, row) => sum(times(x, row), 'all'),
+    'a row times a product': (x, w, row) => sum(times(times(row, x), w), 'all'),
+    'an array plus its own sums': (x) => sum(plus(x, sum(x, 1)), 'all'),
+    'sums times averages': (x, w) => sum(times(sum(x, 1), mean(times(x, w), 2)), 'all'),
+    'an average of a sum of averages': (x) => mean(sum(times(mean(x, 1), mean(x, 1)), 2), 1),
+    'products added up': (x, w, row) => plus(sum(times(x, w), 'all'), sum(times(row, x), 'all')),
+    'a sum of what is used twice': (x, w) => sum(plus(times(x, w), times(x, x)), 'all'),
+    'the sum alone': (x) => sum(x, 'all'),
+  }
+
+  it.each(Object.keys(losses))('is expanded where it is needed: %s', (name) => {
+    for (const format of ['', 'SC'])
+      scope(() => {
+        const at = (shift: number) => (size: number[]) => times(plus(numbered(size, format), shift), 0.125)
+        const [X, W, row] = [at(1)([3, 4]), at(-5)([3, 4]), at(2)([1, 4])]
+        const loss = losses[name]!
+        const [dX, dW, dRow] = dlfeval(
+          (x: DlArray, w: DlArray, r: DlArray) => dlgradient(loss(x, w, r), [x, w, r]),
+          X,
+          W,
+          row,
+        ) as [DlArray, DlArray, DlArray]
+        const numeric = (k: number) =>
+          [X, W, row][k]!.values().map((_, i) => {
+            const moved = [-1, 1].map((sign) => {
+              const inputs = [X, W, row]
+              const values = new Float64Array(inputs[k]!.values())
+              values[i]! += sign * 1e-4
+              inputs[k] = dlarray(values, inputs[k]!.size, format as 'SC', { type: 'double' })
+              return loss(inputs[0]!, inputs[1]!, inputs[2]!).item()
+            })
+            return (moved[1]! - moved[0]!) / 2e-4
+          })
+        for (const [k, gradient] of [dX, dW, dRow].entries()) {
+          expect(gradient.size).toEqual([X, W, row][k]!.size)
+          expectClose(gradient.values(), numeric(k), 1e-7, `input ${k} in '${format}'`, 1)
+        }
+      })
+  })
+
+  it('is the other operand where it is 1, and outlives it', () => {
+    const [X, W] = [numbered([3, 4], 'SC', 'single'), numbered([3, 4], 'SC', 'single')]
+    const expected = [...W.values()]
+    const gradient = dlfeval((x: DlArray) => dlgradient(sum(times(x, W), 'all'), x), X)
+    W.dispose()
+    expect([...gradient.values()]).toEqual(expected)
+    gradient.dispose()
+    X.dispose()
+  })
+})
