@@ -8,6 +8,11 @@ import { directOffsets, directProducts, directSums, FilterGradientDirectBlock } 
 import { SCRATCH_BYTES, scratch } from './scratch';
 import { convolveLinesTo, LinesBlock } from './winograd-lines';
 import { clearBand, gradientOffsets, lineGradientProducts, LinesGradientBlock, lineGradientSums } from './winograd-lines-gradient';
+import { convolveTilesTo, TilesBlock } from './winograd-tiles';
+import { finishTileGradient, tileGradientProducts, TilesGradientBlock, tileGradientSums } from './winograd-tiles-gradient';
+
+const LINES: i32 = 1;
+const TILES: i32 = 2;
 
 @unmanaged
 class BlockConvolution {
@@ -21,8 +26,8 @@ class BlockConvolution {
   kept: i32;
   /** Forward. 1: planes are only measured, as blockMeasure does; what follows needs the statistics of all. */
   measured: i32;
-  /** 1: the convolution is that of winograd-lines.ts. */
-  transformed: i32;
+  /** Which convolution: 0 reads patches in place, 1 transforms lines (winograd-lines.ts), 2 tiles (winograd-tiles.ts). */
+  transforms: i32;
 }
 
 /** What an observation's planes take behind the rest of a thread's working memory. */
@@ -42,7 +47,8 @@ export function blockConvolveForward(b: BlockConvolution, begin: i32, end: i32):
     const z = b.kept ? tail.x + <usize>n * bytes : behind(bytes);
     const first = n * b.items;
     const y = z - <usize>n * bytes;
-    if (b.transformed) convolveLinesTo(changetype<LinesBlock>(b.convolution), first, first + b.items, y);
+    if (b.transforms == TILES) convolveTilesTo(changetype<TilesBlock>(b.convolution), first, first + b.items, y);
+    else if (b.transforms == LINES) convolveLinesTo(changetype<LinesBlock>(b.convolution), first, first + b.items, y);
     else convolveDirectTo(changetype<ConvolveDirectBlock>(b.convolution), first, first + b.items, y);
     if (b.measured) observationMeasure(tail, n, z);
     else observationForward(tail, n, z);
@@ -55,20 +61,30 @@ export function blockConvolveForward(b: BlockConvolution, begin: i32, end: i32):
  * observation's planes unless kept, and the band fit in the working memory together.
  */
 export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32): void {
-  // both blocks have the same fields
+  // all three blocks have the same fields
   const convolution = changetype<FilterGradientDirectBlock>(b.convolution);
-  const transformed = changetype<LinesGradientBlock>(b.convolution);
+  const lines = changetype<LinesGradientBlock>(b.convolution);
+  const tiles = changetype<TilesGradientBlock>(b.convolution);
+  const transforms = b.transforms;
   const tail = changetype<Block>(b.tail);
   const plane = <usize>tail.inner << 2;
   const bytes = plane * <usize>tail.channels;
   const result = resultBytes(tail);
   // in front of it is what the tail uses
   const offsets = scratch + ((plane + 2 * max(plane, result) + 63) & ~63);
-  const band = b.transformed ? gradientOffsets(transformed, offsets) : directOffsets(convolution, offsets);
-  const sums = b.transformed ? lineGradientSums(transformed) : directSums(convolution);
+  let space = offsets;
+  let sums: usize = 0;
+  if (transforms == TILES) sums = <usize>tileGradientSums(tiles) << 2;
+  else if (transforms == LINES) {
+    space = gradientOffsets(lines, offsets);
+    clearBand(lines, space);
+    sums = lineGradientSums(lines);
+  } else {
+    space = directOffsets(convolution, offsets);
+    sums = directSums(convolution);
+  }
   const groups = convolution.groups;
   const planeX = ((convolution.heightX * convolution.widthX * convolution.depthX) as usize) << 2;
-  if (b.transformed) clearBand(transformed, band);
   for (let split = begin; split < end; ++split) {
     const from = ((split as i64) * (convolution.observations as i64) / (convolution.splits as i64)) as i32;
     const until = (((split + 1) as i64) * (convolution.observations as i64) / (convolution.splits as i64)) as i32;
@@ -80,9 +96,11 @@ export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32)
         const image = convolution.x + ((n * groups + group) * convolution.channels as usize) * planeX;
         const dzGroup = dz + <usize>(group * convolution.filters) * plane;
         const to = convolution.partials + <usize>(split * groups + group) * sums;
-        if (b.transformed) lineGradientProducts(transformed, image, dzGroup, to, offsets, band, n == from);
-        else directProducts(convolution, image, dzGroup, to, offsets, band, n == from);
+        if (transforms == TILES) tileGradientProducts(tiles, image, dzGroup, group, space, n == from);
+        else if (transforms == LINES) lineGradientProducts(lines, image, dzGroup, to, offsets, space, n == from);
+        else directProducts(convolution, image, dzGroup, to, offsets, space, n == from);
       }
     }
+    if (transforms == TILES) finishTileGradient(tiles, space, convolution.partials + <usize>(split * groups) * sums);
   }
 }

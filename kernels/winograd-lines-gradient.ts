@@ -7,7 +7,8 @@
 // two long runs. Arrays and geometry are as in convolution-gradient.ts.
 import { scratch } from './scratch';
 import { copyFloats, sumLanes, zeroFloats } from './tile';
-import { bandLines, bandOffsets, bandPitch, partsOf, POINTS, tapsOfPart, tilesOfLine, transformBand } from './winograd-lines';
+import { bandOffsets, bandPitch, partsOf, tapsOfPart, tilesOfLine, transformBand } from './winograd-lines';
+import { filterGradient, POINTS, positionPoints } from './winograd-points';
 
 /** Most taps times channels of a group: the offsets of so many are kept. */
 const MOST_TAPS: i32 = 1024;
@@ -49,10 +50,6 @@ const MOST_HEIGHT: i32 = 8192;
  * more tiles at the end.
  */
 export function evaluateTiles(line: usize, tiles: i32, to: usize, pitch: usize): void {
-  const two = f32x4.splat(2);
-  const four = f32x4.splat(4);
-  const half = f32x4.splat(0.5);
-  const quarter = f32x4.splat(0.25);
   for (let i = 0; i < tiles; i += 4) {
     const x0 = v128.load(line, 0);
     const x1 = v128.load(line, 16);
@@ -66,28 +63,7 @@ export function evaluateTiles(line: usize, tiles: i32, to: usize, pitch: usize):
     const y1 = v128.shuffle<f32>(low01, low23, 2, 3, 6, 7);
     const y2 = v128.shuffle<f32>(high01, high23, 0, 1, 4, 5);
     const y3 = v128.shuffle<f32>(high01, high23, 2, 3, 6, 7);
-    let at = to;
-    v128.store(at, y0);
-    at += pitch;
-    let even = f32x4.add(y0, y2);
-    let odd = f32x4.add(y1, y3);
-    v128.store(at, f32x4.add(even, odd));
-    at += pitch;
-    v128.store(at, f32x4.sub(even, odd));
-    at += pitch;
-    even = f32x4.add(y0, f32x4.mul(four, y2));
-    odd = f32x4.mul(two, f32x4.add(y1, f32x4.mul(four, y3)));
-    v128.store(at, f32x4.add(even, odd));
-    at += pitch;
-    v128.store(at, f32x4.sub(even, odd));
-    at += pitch;
-    even = f32x4.add(y0, f32x4.mul(quarter, y2));
-    odd = f32x4.mul(half, f32x4.add(y1, f32x4.mul(quarter, y3)));
-    v128.store(at, f32x4.add(even, odd));
-    at += pitch;
-    v128.store(at, f32x4.sub(even, odd));
-    at += pitch;
-    v128.store(at, y3);
+    positionPoints(y0, y1, y2, y3, to, pitch);
     line += 64;
     to += 16;
   }
@@ -277,7 +253,8 @@ export function combineLinesGradient(b: CombineLinesGradientBlock, begin: i32, e
   const filters2 = (b.filters + 1) & ~1;
   const point = <usize>(filters2 * k4) << 2;
   const part = <usize>(b.groups * POINTS) * point;
-  const sums = scratch; // 4 rows of 8 vectors at most: one vector for each point
+  const sums = scratch; // a vector for each point
+  const points = sums + 128;
   for (let item = begin; item < end; ++item) {
     const group = item / b.filters;
     const from = b.partials + <usize>(group * POINTS) * point + (<usize>((item % b.filters) * k4) << 2);
@@ -297,17 +274,9 @@ export function combineLinesGradient(b: CombineLinesGradientBlock, begin: i32, e
         const tap = j % parts;
         const taps = tapsOfPart(b.tapsH, tap);
         const g = to + (<usize>((j / parts) * b.tapsH + 4 * tap) << 2);
-        const p1 = <f64>load<f32>(at, 16) * (-2.0 / 9.0);
-        const p2 = <f64>load<f32>(at, 32) * (-2.0 / 9.0);
-        const p3 = <f64>load<f32>(at, 48) * (1.0 / 90.0);
-        const p4 = <f64>load<f32>(at, 64) * (1.0 / 90.0);
-        const p5 = <f64>load<f32>(at, 80) * (2.0 / 45.0);
-        const p6 = <f64>load<f32>(at, 96) * (2.0 / 45.0);
-        store<f32>(g, <f32>(<f64>load<f32>(at) + (p1 + p2) + (p3 + p4) + 16 * (p5 + p6)));
-        if (taps > 1) store<f32>(g, <f32>(p1 - p2 + 2 * (p3 - p4) + 8 * (p5 - p6)), 4);
-        if (taps > 2) store<f32>(g, <f32>(p1 + p2 + 4 * (p3 + p4) + 4 * (p5 + p6)), 8);
-        if (taps > 3) store<f32>(g, <f32>(p1 - p2 + 8 * (p3 - p4) + 2 * (p5 - p6)), 12);
-        if (taps > 4) store<f32>(g, <f32>(p1 + p2 + 16 * (p3 + p4) + (p5 + p6) + <f64>load<f32>(at, 112)), 16);
+        for (let p: usize = 0; p < <usize>POINTS; ++p) store<f64>(points + (p << 3), <f64>load<f32>(at + (p << 4)));
+        filterGradient(points, 8);
+        for (let t: usize = 0; t < <usize>taps; ++t) store<f32>(g + (t << 2), <f32>load<f64>(points + (t << 3)));
       }
     }
   }

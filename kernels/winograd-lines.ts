@@ -4,10 +4,7 @@
 //
 //   y = A' [ sum over channels and the taps of w and d of (G g) .* (B' x) ]
 //
-// The polynomials are evaluated at 0, 1, -1, 2, -2, 1/2, -1/2 and infinity: A and B are exact in binary, and with numbers of one
-// size rounding errors are some 3 times those of convolution.ts. Source: Lavin, Gray, "Fast Algorithms for Convolutional
-// Neural Networks", 2016; points: Barabasz, Anderson, Soodhalter, Gregg, "Error Analysis and Improving the Accuracy of
-// Winograd Convolution for Deep Neural Networks", 2020.
+// The transforms are those of winograd-points.ts; rounding errors are some 3 times those of convolution.ts.
 //
 // More than five taps are several parts: four taps each, the last one up to five. Part p of a tile reads what the first part
 // of the tile p places further reads, so that x is transformed once. Between the functions the values lie as
@@ -17,8 +14,8 @@
 import { loadUpTo, storeUpTo } from './lanes';
 import { scratch } from './scratch';
 import { copyLine, zeroFloats } from './tile';
+import { filterPoints, imagePoints, POINTS } from './winograd-points';
 
-export const POINTS: i32 = 8;
 /** Most taps of a run of channels: the offsets of so many are kept. */
 const MOST_TAPS: i32 = 1024;
 /** Most filters per group, for their biases. */
@@ -66,6 +63,7 @@ export function lineFilters(b: LineFiltersBlock, begin: i32, end: i32): void {
   const k = b.channels * b.tapsD * b.tapsW * parts;
   const next = <usize>(panels * k) << 4; // from point to point
   const strideH = <usize>b.strideH << 2;
+  const points = scratch;
   for (let item = begin; item < end; ++item) {
     const group = item / panels;
     const panel = item % panels;
@@ -86,28 +84,8 @@ export function lineFilters(b: LineFiltersBlock, begin: i32, end: i32): void {
               const g2 = used > 2 ? <f64>load<f32>(at + 2 * strideH) : 0;
               const g3 = used > 3 ? <f64>load<f32>(at + 3 * strideH) : 0;
               const g4 = used > 4 ? <f64>load<f32>(at + 4 * strideH) : 0;
-              const one = g0 + g2 + g4;
-              const otherOne = g1 + g3;
-              const two = g0 + 4 * g2 + 16 * g4;
-              const otherTwo = 2 * g1 + 8 * g3;
-              const half = 16 * g0 + 4 * g2 + g4;
-              const otherHalf = 8 * g1 + 2 * g3;
-              let point = to + (f << 2);
-              store<f32>(point, <f32>g0);
-              point += next;
-              store<f32>(point, <f32>((one + otherOne) * (-2.0 / 9.0)));
-              point += next;
-              store<f32>(point, <f32>((one - otherOne) * (-2.0 / 9.0)));
-              point += next;
-              store<f32>(point, <f32>((two + otherTwo) * (1.0 / 90.0)));
-              point += next;
-              store<f32>(point, <f32>((two - otherTwo) * (1.0 / 90.0)));
-              point += next;
-              store<f32>(point, <f32>((half + otherHalf) * (2.0 / 45.0)));
-              point += next;
-              store<f32>(point, <f32>((half - otherHalf) * (2.0 / 45.0)));
-              point += next;
-              store<f32>(point, <f32>g4);
+              filterPoints(g0, g1, g2, g3, g4, points, 8);
+              for (let p: usize = 0; p < <usize>POINTS; ++p) store<f32>(to + p * next + (f << 2), <f32>load<f64>(points + (p << 3)));
             }
             to += 16;
           }
@@ -116,15 +94,6 @@ export function lineFilters(b: LineFiltersBlock, begin: i32, end: i32): void {
 
 /** The eight values B' x of each of the `tiles` first tiles of a line, for each point `pitch` bytes further; of three more tiles at the end. */
 export function transformLine(line: usize, tiles: i32, to: usize, pitch: usize): void {
-  const outer = f32x4.splat(5.25);
-  const a = f32x4.splat(4.25);
-  const b = f32x4.splat(1.25);
-  const c = f32x4.splat(2.5);
-  const quarter = f32x4.splat(0.25);
-  const half = f32x4.splat(0.5);
-  const two = f32x4.splat(2);
-  const four = f32x4.splat(4);
-  const five = f32x4.splat(5);
   for (let i = 0; i < tiles; i += 4) {
     const x0 = v128.load(line, 0);
     const x1 = v128.load(line, 16);
@@ -142,29 +111,7 @@ export function transformLine(line: usize, tiles: i32, to: usize, pitch: usize):
     const d5 = v128.shuffle<f32>(d1, v128.load(line, 68), 1, 2, 3, 4);
     const d6 = v128.shuffle<f32>(d2, v128.load(line, 72), 1, 2, 3, 4);
     const d7 = v128.shuffle<f32>(d3, v128.load(line, 76), 1, 2, 3, 4);
-    let at = to;
-    v128.store(at, f32x4.add(f32x4.sub(d0, d6), f32x4.mul(outer, f32x4.sub(d4, d2))));
-    at += pitch;
-    let even = f32x4.sub(f32x4.add(d2, d6), f32x4.mul(a, d4));
-    let odd = f32x4.sub(f32x4.add(d1, d5), f32x4.mul(a, d3));
-    v128.store(at, f32x4.add(even, odd));
-    at += pitch;
-    v128.store(at, f32x4.sub(even, odd));
-    at += pitch;
-    const m = f32x4.mul(c, d3);
-    even = f32x4.sub(f32x4.add(d6, f32x4.mul(quarter, d2)), f32x4.mul(b, d4));
-    odd = f32x4.sub(f32x4.add(f32x4.mul(two, d5), f32x4.mul(half, d1)), m);
-    v128.store(at, f32x4.add(even, odd));
-    at += pitch;
-    v128.store(at, f32x4.sub(even, odd));
-    at += pitch;
-    even = f32x4.sub(f32x4.add(d6, f32x4.mul(four, d2)), f32x4.mul(five, d4));
-    odd = f32x4.sub(f32x4.add(f32x4.mul(half, d5), f32x4.mul(two, d1)), m);
-    v128.store(at, f32x4.add(even, odd));
-    at += pitch;
-    v128.store(at, f32x4.sub(even, odd));
-    at += pitch;
-    v128.store(at, f32x4.add(f32x4.sub(d7, d1), f32x4.mul(outer, f32x4.sub(d3, d5))));
+    imagePoints(d0, d1, d2, d3, d4, d5, d6, d7, to, pitch);
     line += 64;
     to += 16;
   }

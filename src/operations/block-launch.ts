@@ -21,6 +21,15 @@ const ENOUGH_OBSERVATIONS = 8
 const MOST_PLANES = 384 * 1024
 const WORKING_MEMORY = 2 ** 21
 const NORMALIZATIONS = { none: 0, within: 1, across: 2, given: 2 } as const
+/** Which convolution kernels/block-convolution.ts runs. */
+const TRANSFORMS = {
+  convolveDirect: 0,
+  convolveLines: 1,
+  convolveTiles: 2,
+  convolveFilterGradientDirect: 0,
+  convolveLinesGradient: 1,
+  convolveTilesGradient: 2,
+} as const
 const ACTIVATIONS = { none: 0, relu: 1, leakyrelu: 2 } as const
 const POOLINGS = { max: 1, average: 2 } as const
 
@@ -158,7 +167,7 @@ export function launchBlock(
                 items,
                 kept: z === 0 ? 0 : 1,
                 measured: across ? 1 : 0,
-                transformed: kernel === 'convolveLines' ? 1 : 0,
+                transforms: TRANSFORMS[kernel],
               },
               { items: plan.observations },
             ),
@@ -274,16 +283,17 @@ function launchThroughTail(
     const gradient = { X: at.X, dY: dZ, dWeights: at.dWeights }
     if (together)
       withFilterGradient(wasm, convolution, gradient, together, (sums) => {
-        const transformed = sums.kernel === 'convolveLinesGradient' ? 1 : 0
+        const transforms = TRANSFORMS[sums.kernel]
         const run = (address: number) =>
           wasm.withBlock('blockBackward', { ...backward, x: at.Z, dx: dZ }, (rest) =>
             wasm.launch(
               'blockConvolveBackward',
-              { convolution: address, tail: rest, items: 0, kept: dZ === 0 ? 0 : 1, measured: 0, transformed },
+              { convolution: address, tail: rest, items: 0, kept: dZ === 0 ? 0 : 1, measured: 0, transforms },
               { items: together.splits, grain: 1 },
             ),
           )
-        if (sums.kernel === 'convolveLinesGradient') wasm.withBlock(sums.kernel, sums.block, run)
+        if (sums.kernel === 'convolveTilesGradient') wasm.withBlock(sums.kernel, sums.block, run)
+        else if (sums.kernel === 'convolveLinesGradient') wasm.withBlock(sums.kernel, sums.block, run)
         else wasm.withBlock(sums.kernel, sums.block, run)
       })
     else {

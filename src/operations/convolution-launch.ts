@@ -23,6 +23,7 @@ import {
   withLinesGradient,
 } from './winograd-lines-launch.js'
 import { launchByPhases, phaseCut, phasesOfConvolution, phasesOfTranspose } from './winograd-phases-launch.js'
+import { tileItems, tilesApply, tilesGradientCut, withTiles, withTilesGradient } from './winograd-tiles-launch.js'
 
 // Launches the kernels of kernels/convolution*.ts. How the work is cut depends on sizes alone.
 
@@ -52,13 +53,19 @@ function flattened(g: ConvolutionGeometry): ConvolutionGeometry {
 
 /** Y = convolution of X with the weights, plus bias. */
 export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
-  if (launchByPhases(wasm, at, phasesOfConvolution(geometry))) return
-  launchProduct(wasm, at, convolutionProduct(geometry))
+  const p = convolutionProduct(geometry)
+  if (phasesApply(geometry, p)) launchByPhases(wasm, at, phasesOfConvolution(geometry))
+  else launchProduct(wasm, at, p)
+}
+
+/** About 5 by 5 taps go through transforms of tiles, with fewer multiplications. */
+function phasesApply(geometry: ConvolutionGeometry, p: ImplicitProduct): boolean {
+  return !tilesApply(p) && phaseCut(phasesOfConvolution(geometry)) !== undefined
 }
 
 /** A kernel of a convolution that can run observation by observation, for blocks. */
 export interface ConvolutionByObservation {
-  readonly kernel: 'convolveDirect' | 'convolveLines'
+  readonly kernel: 'convolveDirect' | 'convolveLines' | 'convolveTiles'
   /** Its block. */
   readonly address: number
   /** Its work items in an observation. */
@@ -73,7 +80,15 @@ export function withConvolutionByObservation(
   use: (convolution: ConvolutionByObservation) => void,
 ): boolean {
   const p = convolutionProduct(geometry)
-  if (isEmpty(p) || winogradApplies(p) || phaseCut(phasesOfConvolution(geometry))) return false
+  if (isEmpty(p) || winogradApplies(p) || phasesApply(geometry, p)) return false
+  if (tilesApply(p)) {
+    withTiles(wasm, at, p, (block) =>
+      wasm.withBlock('convolveTiles', block, (address) =>
+        use({ kernel: 'convolveTiles', address, items: tileItems(p) }),
+      ),
+    )
+    return true
+  }
   const lines = linesCut(p)
   if (lines) {
     const items = bandItems(p, lines) / p.observations
@@ -219,6 +234,10 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
     launchWinograd(wasm, at, p)
     return
   }
+  if (tilesApply(p)) {
+    withTiles(wasm, at, p, (block) => wasm.launch('convolveTiles', block, { items: tileItems(p) * p.observations }))
+    return
+  }
   const lines = linesCut(p)
   if (lines) {
     withLines(wasm, at, p, lines, (block) => wasm.launch('convolveLines', block, { items: bandItems(p, lines) }))
@@ -339,9 +358,10 @@ export function launchFilterGradient(
   const splits = Math.max(1, Math.min(blocks, Math.ceil(ENOUGH_ITEMS / parts)))
   const cut = filterGradientCut(g)
   if (cut) {
-    const work = { items: cut.splits * g.groups, grain: 1 }
+    const work = { items: cut.splits * (cut.kernel === 'convolveTilesGradient' ? 1 : g.groups), grain: 1 }
     withFilterGradient(wasm, g, at, cut, (sums) => {
-      if (sums.kernel === 'convolveLinesGradient') wasm.launch(sums.kernel, sums.block, work)
+      if (sums.kernel === 'convolveTilesGradient') wasm.launch(sums.kernel, sums.block, work)
+      else if (sums.kernel === 'convolveLinesGradient') wasm.launch(sums.kernel, sums.block, work)
       else wasm.launch(sums.kernel, sums.block, work)
     })
     return
@@ -378,7 +398,7 @@ export function launchFilterGradient(
 
 /** How work for a kernel that sums the gradient observation by observation is cut. */
 export interface FilterGradientCut {
-  readonly kernel: 'convolveFilterGradientDirect' | 'convolveLinesGradient'
+  readonly kernel: 'convolveFilterGradientDirect' | 'convolveLinesGradient' | 'convolveTilesGradient'
   readonly lines: number
   readonly splits: number
   /** Bytes of a thread's working memory that it needs. */
@@ -388,6 +408,8 @@ export interface FilterGradientCut {
 /** Undefined where no such kernel applies or would pay. */
 export function filterGradientCut(g: ConvolutionGeometry): FilterGradientCut | undefined {
   if (winogradGradientApplies(g)) return undefined
+  const tiles = tilesGradientCut(g)
+  if (tiles) return { kernel: 'convolveTilesGradient', lines: 0, ...tiles }
   const lines = linesGradientCut(g)
   if (lines) return { kernel: 'convolveLinesGradient', ...lines, memory: linesGradientMemory(g, lines) }
   const direct = directGradientCut(g)
@@ -425,6 +447,10 @@ export function withFilterGradient(
   use: (sums: FilterGradientSums) => void,
 ): void {
   const { kernel, lines, splits } = cut
+  if (kernel === 'convolveTilesGradient') {
+    withTilesGradient(wasm, g, at, splits, (block) => use({ kernel, block }))
+    return
+  }
   if (kernel === 'convolveLinesGradient') {
     withLinesGradient(wasm, g, at, cut, (block) => use({ kernel, block }))
     return

@@ -32,3 +32,21 @@ export interface ImplicitProduct {
     readonly group: number
   }
 }
+
+/** The same product with spacings of 1 or more: a filter that is read backwards is a turned filter read forwards. */
+export function forwards(p: ImplicitProduct): ImplicitProduct {
+  const turned = (d: 0 | 1 | 2) => p.spacing[d] < 0
+  const each = (value: (d: 0 | 1 | 2) => number): Triple => [value(0), value(1), value(2)]
+  const last = (d: 0 | 1 | 2) => (turned(d) ? p.taps[d] - 1 : 0)
+  const { strides } = p.weights
+  return {
+    ...p,
+    spacing: each((d) => Math.abs(p.spacing[d])),
+    offset: each((d) => p.offset[d] + last(d) * p.spacing[d]),
+    weights: {
+      ...p.weights,
+      first: p.weights.first + last(0) * strides[0] + last(1) * strides[1] + last(2) * strides[2],
+      strides: each((d) => (turned(d) ? -strides[d] : strides[d])),
+    },
+  }
+}

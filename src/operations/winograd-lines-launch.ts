@@ -7,7 +7,7 @@ import {
   product,
   type Triple,
 } from './convolution-geometry.js'
-import type { Addresses, ImplicitProduct } from './implicit-product.js'
+import { type Addresses, forwards, type ImplicitProduct } from './implicit-product.js'
 
 // Launches the kernels of kernels/winograd-lines*.ts: filters of four or more taps along h with fewer multiplications.
 
@@ -49,14 +49,19 @@ function tilesOfLine(height: number, tapsH: number): number {
   return Math.ceil(height / 4) + partsOf(tapsH) - 1
 }
 
-/** Whether 8 products for a tile, and the transforms, are less than what the plain sums of a line take. */
-function pays(height: number, taps: Triple, channels: number, filters: number): boolean {
-  const others = taps[1] * taps[2]
+/** Multiplications of a line by 8 products for a tile, and what its transforms cost beside them. */
+function lineCost(height: number, taps: Triple, channels: number, filters: number): number {
   const panels = 4 * Math.ceil(filters / 4)
   const tile =
-    POINTS * partsOf(taps[0]) * others * channels * panels + TILE_OF_X * channels * taps[2] + TILE_OF_Y * panels
-  const plain = height * product(taps) * channels * panels
-  return plain >= LEAST_GAIN * tile * tilesOfLine(height, taps[0])
+    POINTS * partsOf(taps[0]) * taps[1] * taps[2] * channels * panels +
+    TILE_OF_X * channels * taps[2] +
+    TILE_OF_Y * panels
+  return tile * tilesOfLine(height, taps[0])
+}
+
+function pays(height: number, taps: Triple, channels: number, filters: number): boolean {
+  const plain = height * product(taps) * channels * 4 * Math.ceil(filters / 4)
+  return plain >= LEAST_GAIN * lineCost(height, taps, channels, filters)
 }
 
 /** Undefined where the kernel does not apply or would not pay. */
@@ -139,24 +144,6 @@ export function withLines<B>(
       ...cut,
     })
   })
-}
-
-/** The same product with spacings of 1 or more: a filter that is read backwards is a turned filter read forwards. */
-function forwards(p: ImplicitProduct): ImplicitProduct {
-  const turned = (d: 0 | 1 | 2) => p.spacing[d] < 0
-  const each = (value: (d: 0 | 1 | 2) => number): Triple => [value(0), value(1), value(2)]
-  const last = (d: 0 | 1 | 2) => (turned(d) ? p.taps[d] - 1 : 0)
-  const { strides } = p.weights
-  return {
-    ...p,
-    spacing: each((d) => Math.abs(p.spacing[d])),
-    offset: each((d) => p.offset[d] + last(d) * p.spacing[d]),
-    weights: {
-      ...p.weights,
-      first: p.weights.first + last(0) * strides[0] + last(1) * strides[1] + last(2) * strides[2],
-      strides: each((d) => (turned(d) ? -strides[d] : strides[d])),
-    },
-  }
 }
 
 /** How work for kernels/winograd-lines-gradient.ts is cut. */

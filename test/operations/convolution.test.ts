@@ -24,6 +24,7 @@ import { dltranspconv } from '../../src/operations/dltranspconv.js'
 import { sum } from '../../src/operations/sum.js'
 import { linesCut } from '../../src/operations/winograd-lines-launch.js'
 import { phaseCut, phasesOfConvolution, phasesOfTranspose } from '../../src/operations/winograd-phases-launch.js'
+import { tilesApply } from '../../src/operations/winograd-tiles-launch.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
 import { describeGolden, type GoldenArray } from '../support/golden.js'
 
@@ -203,10 +204,26 @@ describe('convolution kernels', () => {
     compare(g)
   })
 
+  // Sizes for which filters of about 5 by 5 taps go through transforms of tiles, cut at every edge; every remainder of channels.
+  it.each([
+    { extents: [28, 28], filter: [5, 5], channels: 3, filters: 20, groups: 1, observations: 9 },
+    { extents: [24, 28], filter: [5, 5], channels: 1, filters: 24, groups: 2, observations: 8, padding: 2 },
+    { extents: [61, 50], filter: [5, 4], channels: 5, filters: 17, groups: 1, observations: 8, padding: [1, 3] },
+    { extents: [20, 21], filter: [4, 5], channels: 7, filters: 10, groups: 3, observations: 8, padding: [4, 0] },
+    { extents: [16, 48], filter: [5, 5], channels: 2, filters: 32, groups: 1, observations: 40, padding: 2 },
+  ])('with about 5 by 5 taps: %j', async ({ extents, filter, channels, filters, groups, observations, ...rest }) => {
+    await two.ready()
+    const image = { extents, channels: channels * groups, observations }
+    const weights = { filter, inner: channels, outer: filters, groups }
+    const g = convolutionGeometry(image, weights, { stride: 1, dilationFactor: 1, padding: 0, ...rest }, 'test')
+    expect(tilesApply(convolutionProduct(g))).toBe(true)
+    expect(filterGradientCut(g)?.kernel).toBe('convolveTilesGradient')
+    compare(g)
+  })
+
   // Sizes for which filters with many taps along h go through transforms of lines: tiles cut at every edge, several bands and
   // runs of channels, every number of taps that is cut into parts differently.
   it.each([
-    { extents: [28, 28], filter: [5, 5], channels: 3, filters: 20, groups: 1, observations: 9 },
     { extents: [27, 11], filter: [5, 3], channels: 2, filters: 7, groups: 2, observations: 8, padding: [2, 1] },
     {
       extents: [40, 9],
@@ -239,7 +256,7 @@ describe('convolution kernels', () => {
     const image = { extents, channels: channels * groups, observations }
     const weights = { filter, inner: channels, outer: filters, groups }
     const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
-    expect(linesCut(convolutionProduct(g))).toBeDefined()
+    expect(linesCut(convolutionProduct(g)) !== undefined && !tilesApply(convolutionProduct(g))).toBe(true)
     if (observations >= 8) expect(filterGradientCut(g)?.kernel).toBe('convolveLinesGradient')
     compare(g)
   })
