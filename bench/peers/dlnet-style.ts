@@ -1,6 +1,8 @@
 import type { DlArray } from '../../src/array/dlarray.js'
 import { scope } from '../../src/memory/scope.js'
 import { plus, times } from '../../src/operations/arithmetic.js'
+import { blockOperation } from '../../src/operations/block.js'
+import { type BlockInputs, type BlockOptions, defaultBlock } from '../../src/operations/block-options.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
 import { dltranspconv } from '../../src/operations/dltranspconv.js'
@@ -40,24 +42,74 @@ const operators: Record<string, (node: OnnxNode, inputs: readonly DlArray[]) => 
   Clip: (_, [X, lower, upper]) => min(max(X!, lower!), upper!),
 }
 
-/** The nodes of a graph one after the other; each array is given back after the last node that reads it. */
-function interpreter({ nodes, input, output }: OnnxGraph, constants: Named): (X: DlArray) => DlArray {
-  const last = new Map(nodes.flatMap((node) => node.inputs.map((name) => [name, node] as const)))
-  const steps = nodes.map((node) => {
-    const compute = operators[node.type]
-    if (!compute) throw new Error(`the network has a ${node.type}, which is not read`)
-    const ends = [...new Set(node.inputs)].filter(
-      (name) => last.get(name) === node && name !== input && name !== output && !constants[name],
+/** What an operator is in a block, as layers of a network are. */
+const parts: Record<string, (node: OnnxNode) => { inputs: readonly string[]; options: Partial<BlockOptions> }> = {
+  Conv: (node) => ({ inputs: ['weights', 'bias'], options: { stride: strides(node), padding: edges(node) } }),
+  InstanceNormalization: ({ attributes }) => ({
+    inputs: ['scale', 'offset'],
+    options: { epsilon: attributes.epsilon?.[0] ?? defaultBlock.epsilon },
+  }),
+  Relu: () => ({ inputs: [], options: { activation: 'relu' } }),
+}
+
+const chain = Object.keys(parts)
+
+/** Runs of two or more operators that a network of layers would compute as one block; the others alone. */
+function blocks(nodes: readonly OnnxNode[]): OnnxNode[][] {
+  const readers = (name: string) => nodes.filter((node) => node.inputs.includes(name)).length
+  const runs: OnnxNode[][] = []
+  for (const node of nodes) {
+    const before = runs.at(-1)?.at(-1)
+    const follows =
+      before &&
+      node.inputs[0] === before.output &&
+      readers(before.output) === 1 &&
+      chain.indexOf(before.type) !== -1 &&
+      chain.indexOf(node.type) > chain.indexOf(before.type)
+    if (follows) runs.at(-1)!.push(node)
+    else runs.push([node])
+  }
+  return runs
+}
+
+/** One run of operators on the arrays they read. */
+function compute(run: readonly OnnxNode[], arrays: Named): DlArray {
+  const [first] = run as [OnnxNode]
+  if (run.length === 1) {
+    const operator = operators[first.type]
+    if (!operator) throw new Error(`the network has a ${first.type}, which is not read`)
+    return operator(
+      first,
+      first.inputs.map((name) => arrays[name]!),
     )
-    return { node, compute, ends }
-  })
+  }
+  const inputs: Named = { X: arrays[first.inputs[0]!]! }
+  const options = { ...defaultBlock, keep: false }
+  for (const node of run) {
+    const part = parts[node.type]!(node)
+    Object.assign(options, part.options)
+    node.inputs.slice(1).forEach((name, i) => {
+      inputs[part.inputs[i]!] = arrays[name]!
+    })
+  }
+  return blockOperation.run(inputs as unknown as BlockInputs<DlArray>, options)
+}
+
+/** The nodes of a graph one run after the other; each array is given back after the last run that reads it. */
+function interpreter({ nodes, input, output }: OnnxGraph, constants: Named): (X: DlArray) => DlArray {
+  const runs = blocks(nodes)
+  const last = new Map(runs.flatMap((run) => run.flatMap((node) => node.inputs.map((name) => [name, run] as const))))
+  const made = new Set(runs.map((run) => run.at(-1)!.output))
+  const steps = runs.map((run) => ({
+    run,
+    ends: [...new Set(run.flatMap((node) => node.inputs))].filter(
+      (name) => last.get(name) === run && name !== output && made.has(name),
+    ),
+  }))
   return (X) => {
     const arrays: Named = { ...constants, [input]: X }
-    for (const { node, compute, ends } of steps) {
-      arrays[node.output] = compute(
-        node,
-        node.inputs.map((name) => arrays[name]!),
-      )
+    for (const { run, ends } of steps) {
+      arrays[run.at(-1)!.output] = compute(run, arrays)
       for (const name of ends) arrays[name]!.dispose()
     }
     return arrays[output]!
