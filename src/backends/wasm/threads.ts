@@ -5,8 +5,11 @@ import { BackendError } from '../../errors.js'
 import type { Kernel, KernelInstance } from './module.js'
 import { startWorker, type WorkerHandle } from './worker.js'
 
-/** A spinning worker takes a job in 0.3 us, a sleeping one in some 5 us plus what the system needs. */
-const SPIN_MILLISECONDS = 0.1
+/**
+ * A spinning worker takes a job in 0.3 us, a sleeping one in some 5 us plus what the system needs. Long enough for the work
+ * between the kernels of a training step, so that workers sleep between steps that do not follow one another.
+ */
+const SPIN_MILLISECONDS = 1
 /** With more threads than processors a thread that spins may keep another from working. */
 const CROWDED_SPIN_MILLISECONDS = 0.01
 /** How many times a word is read between two looks at the clock: about a microsecond. */
