@@ -26,7 +26,7 @@ const PART = 16384
  * Elements a thread takes at once: enough for kernels that work on two groups at a time, and sixteen turns where the array
  * is small.
  */
-const GRAIN = { least: 32768, most: 262144, turns: 16 }
+const GRAIN = { least: 32768, most: 1048576, turns: 16 }
 /** The largest plane that kernels turn round, four planes together (normalization-tiny.ts). */
 const LARGEST_TINY_PLANE = 64
 /** With fewer groups than this, and groups of several parts, threads share the parts of a group. */
