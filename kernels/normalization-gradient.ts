@@ -10,6 +10,7 @@ import {
 } from './gradient-sums';
 import { groupsPerObservation, normalizationParts, PART, scaleOf, stride } from './normalization-layout';
 import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
+import { scratch } from './scratch';
 
 @unmanaged
 class NormalizationGradient {
@@ -296,18 +297,30 @@ class NormalizationParameters {
   observations: i32;
 }
 
+/** Channels whose sums are kept at once: of an observation they fill neighbouring lines of the cache. */
+const CHANNELS_TOGETHER: i32 = 64;
+
 /** dscale and doffset: sums over observations in their order, in float64. Work item: one channel. */
 export function normalizeParameterGradient(b: NormalizationParameters, begin: i32, end: i32): void {
-  for (let c = begin; c < end; ++c) {
-    let at = b.planeSums + (<usize>c << 3);
-    let offset: f64 = 0;
-    let scale: f64 = 0;
+  const next = <usize>b.channels << 3;
+  for (let first = begin; first < end; first += CHANNELS_TOGETHER) {
+    const count = min(CHANNELS_TOGETHER, end - first);
+    const behind = scratch + (<usize>count << 4);
+    memory.fill(scratch, 0, <usize>count << 4);
+    let row = b.planeSums + (<usize>first << 3);
     for (let n = 0; n < b.observations; ++n) {
-      offset += <f64>load<f32>(at);
-      scale += <f64>load<f32>(at, 4);
-      at += <usize>b.channels << 3;
+      let at = row;
+      for (let sums = scratch; sums < behind; sums += 16) {
+        v128.store(sums, f64x2.add(v128.load(sums), f64x2.promote_low_f32x4(v128.load64_zero(at))));
+        at += 8;
+      }
+      row += next;
     }
-    store<f32>(b.doffset + (<usize>c << 2), <f32>offset);
-    store<f32>(b.dscale + (<usize>c << 2), <f32>scale);
+    for (let c = 0; c < count; ++c) {
+      const sums = scratch + (<usize>c << 4);
+      const place = <usize>(first + c) << 2;
+      store<f32>(b.doffset + place, <f32>load<f64>(sums));
+      store<f32>(b.dscale + place, <f32>load<f64>(sums, 8));
+    }
   }
 }

@@ -24,7 +24,7 @@ const sizes: Row[] = (['forward', 'backward', 'both'] as const).flatMap((pass) =
   row(pass, '134MB', [128, 128, 64, 32], 'SSCB'),
 ])
 
-/** Every format the layer takes, and planes from one element to one observation of one channel, at about 8 MB. */
+/** Every format the layer takes, and planes from one element to all elements, at about 8 MB. */
 const formats: Row[] = (['forward', 'backward'] as const).flatMap((pass) => [
   row(pass, 'SCB', [1024, 32, 64], 'SCB'),
   row(pass, 'SSSCB', [16, 16, 16, 8, 64], 'SSSCB'),
@@ -33,7 +33,12 @@ const formats: Row[] = (['forward', 'backward'] as const).flatMap((pass) => [
   row(pass, 'SSCBT', [16, 16, 16, 32, 16], 'SSCBT'),
   row(pass, 'SSSCBT', [8, 8, 8, 8, 32, 16], 'SSSCBT'),
   row(pass, 'SCBU', [32, 32, 64, 32], 'SCBU'),
+  row(pass, 'SCU', [128, 64, 256], 'SCU'),
   row(pass, 'tiny', [4, 4, 128, 1024], 'SSCB'),
+  row(pass, 'tiny-1', [1, 1, 256, 8192], 'SSCB'),
+  row(pass, 'tiny-2', [2, 1, 256, 4096], 'SSCB'),
+  row(pass, 'tiny-4', [2, 2, 256, 2048], 'SSCB'),
+  row(pass, 'tiny-9', [3, 3, 128, 1820], 'SSCB'),
   row(pass, 'odd', [31, 33, 17, 119], 'SSCB'),
   row(pass, 'plane', [1448, 1448, 1, 1], 'SSCB'),
 ])
