@@ -9,8 +9,8 @@ import {
   applyGradientRun,
 } from './gradient-sums';
 import { groupsPerObservation, normalizationParts, PART, scaleOf, stride } from './normalization-layout';
-import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
 import { scratch } from './scratch';
+import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
 
 @unmanaged
 class NormalizationGradient {
