@@ -14,7 +14,7 @@
 // follow each other along h; columns follow each other along w, then over observations. Between the kernels values lie as
 //   image   [tiles of a column, channels, 25, groups, columns], tiles and columns with those that later runs of taps read
 //   filters [4, runs of taps, channels, panels of 4 filters, 25, groups]
-// with the 25 numbers of a tile h first, phases and runs h first, then w. All other arrays are as in convolution.ts.
+// with the 25 numbers of a tile h first, channels after each other within a phase, runs h first, then w. All other arrays are as in convolution.ts.
 import { direct8x4 } from './convolution-direct';
 import { scratch } from './scratch';
 import { copyFloats, copyLine, transpose4 } from './tile';
@@ -25,6 +25,12 @@ const POINTS: i32 = 25;
 @inline
 function pointBytes(panels: i32, terms: i32): usize {
   return (((panels * terms) as usize) << 4) + 64;
+}
+
+/** Place of a phase among those of the image: where the last of its taps is missing, it lies at the beginning or the end. */
+@inline
+function placeOf(phaseH: i32, phaseW: i32, phasesW: i32): i32 {
+  return phaseH == 0 ? phasesW - 1 - phaseW : phasesW + phaseW;
 }
 
 @unmanaged class PhaseFiltersBlock {
@@ -109,6 +115,7 @@ export function phaseFilters(block: PhaseFiltersBlock, begin: i32, end: i32): vo
       const runW = term / block.runsH % block.runsW;
       const phaseH = term / runs % block.phasesXH;
       const phaseW = term / runs / block.phasesXH;
+      const place = placeOf(phaseH, phaseW, block.phasesXW) as usize;
       for (let lane = 0; lane < 4; lane++) {
         const index = 4 * panel + lane;
         const firstH = block.firstH + phaseH + index % block.phasesYH;
@@ -132,7 +139,7 @@ export function phaseFilters(block: PhaseFiltersBlock, begin: i32, end: i32): vo
           const g2 = fourTaps(at + 32, c);
           filterPoints(g0, g1, g2, r == 3 ? g2 : g1, half + w * 80, 16);
         }
-        const to = first + ((c * ((phasesX * runs) as usize) + term) << 4);
+        const to = first + (((place * (block.channels as usize) + c) * (runs as usize) + term % runs) << 4);
         for (let i: usize = 0; i < 5; i++) {
           const at = half + (i << 4);
           filterPoints(v128.load(at, 0), v128.load(at, 80), v128.load(at, 160), v128.load(at + last * 80), to + i * next,
@@ -202,8 +209,8 @@ export function phaseImage(block: PhaseImageBlock, begin: i32, end: i32): void {
     const column = (block.firstColumn + at) % block.columns;
     const image = block.x + (((block.firstColumn + at) / block.columns * block.planes + channel) as usize) * plane;
     const group = channel / block.channels;
-    let to = block.transformed + ((at * (block.planes / block.channels) + group) as usize) * POINTS * point +
-      ((channel % block.channels * phasesH * phasesW) as usize) * tileLine;
+    const to = block.transformed + ((at * (block.planes / block.channels) + group) as usize) * POINTS * point +
+      ((channel % block.channels) as usize) * tileLine;
     for (let phaseW = 0; phaseW < phasesW; phaseW++) {
       for (let i = 0, to = lines; i < 5; i++, to += line) {
         const w = phasesW * (extent * column + i) + phaseW + block.offsetW;
@@ -222,18 +229,18 @@ export function phaseImage(block: PhaseImageBlock, begin: i32, end: i32): void {
             const first = from + (remainder << 2);
             transpose4(first, first + row, first + 2 * row, first + 3 * row, cut + remainder * phaseLine + h, phaseLine);
           }
-        for (let phaseH: usize = 0; phaseH < (phasesH as usize); phaseH++) {
+        for (let phaseH = 0; phaseH < phasesH; phaseH++) {
           const next = (phasesH as usize) * phaseLine;
-          const d0 = cut + phaseH * phaseLine;
+          const d0 = cut + (phaseH as usize) * phaseLine;
           const d3 = extent == 3 ? d0 + 4 : d0 + 3 * next;
           const d4 = extent == 3 ? d0 + next + 4 : d0 + 4;
-          const points = to + 5 * i * point + phaseH * tileLine;
+          const points = to + 5 * i * point +
+            ((placeOf(phaseH, phaseW, phasesW) * block.channels) as usize) * tileLine;
           for (let t: usize = 0; t < tileLine; t += 16)
             imagePoints(v128.load(d0 + t), v128.load(d0 + next + t), v128.load(d0 + 2 * next + t), v128.load(d3 + t),
               v128.load(d4 + t), points + t, point);
         }
       }
-      to += (phasesH as usize) * tileLine;
     }
   }
 }
@@ -264,6 +271,10 @@ export function phaseImage(block: PhaseImageBlock, begin: i32, end: i32): void {
   together: i32; // columns per work item
   part: i32; // filters per work item, phases counted; a multiple of 4 and of the phases
   runChannels: i32; // channels that are summed in registers
+  // At the point infinity the last tap counts alone: channels of phases that lack it are left out.
+  endH: i32; // first of them at infinity along h
+  beginW: i32; // those between are there at infinity along w
+  endW: i32;
 }
 
 // The m values A' of five vectors `from` line bytes apart, `to` next bytes apart.
@@ -343,7 +354,9 @@ export function phaseConvolve(block: PhaseConvolveBlock, begin: i32, end: i32): 
     const first = item / parts / groups * block.together;
     const count = min(block.count - first, block.together);
     const wide = min(filters - filter0, block.part);
-    for (let p = 0; p < POINTS; p++)
+    for (let p = 0; p < POINTS; p++) {
+      const low = p >= 20 ? block.beginW : 0;
+      const high = min(p % 5 == 4 ? block.endH : channels, p >= 20 ? block.endW : channels);
       for (let i = 0; i < count; i++) {
         const column = block.firstColumn + first + i;
         const at = column / block.columnsY * columns + column % block.columnsY - origin;
@@ -352,14 +365,15 @@ export function phaseConvolve(block: PhaseConvolveBlock, begin: i32, end: i32): 
           const w = block.transformed +
             ((group * POINTS + p) as usize) * filterPoint + ((((filter0 + f) >> 2) * terms) << 4);
           const to = products + (((i * block.part + f) * POINTS + p) as usize) * line;
-          for (let c = 0; c < channels; c += block.runChannels) {
-            const k = min(channels - c, block.runChannels) * runs;
+          for (let c = low; c < high; c += block.runChannels) {
+            const k = min(high - c, block.runChannels) * runs;
             const base = from + (c as usize) * plane;
             for (let t: usize = 0; t < line; t += 32)
-              direct8x4(base + t, offsets, w + ((c * runs) << 4), k, to + t, filterBytes, c == 0 ? zeros : 0);
+              direct8x4(base + t, offsets, w + ((c * runs) << 4), k, to + t, filterBytes, c == low ? zeros : 0);
           }
         }
       }
+    }
     for (let i = 0; i < count; i++) {
       const column = block.firstColumn + first + i;
       const w0 = column % block.columnsY * extent;

@@ -258,9 +258,21 @@ function launchPhaseConvolution(wasm: WasmBackend, at: Addresses, p: PhaseConvol
           together,
           part,
           runChannels: cut.runChannels,
+          ...lastTaps(p, cut),
         },
         { items: Math.ceil(here / together) * Math.ceil((4 * panels) / part) * p.groups },
       )
     }
   })
+}
+
+/** Which channels there are at the point infinity: those of phases that have the last of the taps in each direction. */
+function lastTaps(p: PhaseConvolution, { extent, runs }: Cut) {
+  const short = (d: 0 | 1) => p.phasesX[d] === 2 && runs[d] === 1 && 2 * (6 - extent) - 1 >= p.taps[d]
+  const channels = p.channels * product(p.phasesX)
+  return {
+    endH: short(0) ? channels / 2 : channels,
+    beginW: short(1) ? p.channels : 0,
+    endW: short(1) && p.phasesX[0] === 2 ? channels - p.channels : channels,
+  }
 }
