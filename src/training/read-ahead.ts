@@ -19,16 +19,21 @@ export interface BatchRead {
  * read and pictures decoded while a step computes. One mini-batch ahead, no more. Since a batch is used up when the next one is
  * asked for, what is handed out of a user's stream is a copy, to be freed after use.
  *
- * An error of the source comes after the mini-batches before it. A pass that is left early ends the source's iteration once
- * what has begun to be read is there.
+ * An error of the source comes after the mini-batches before it. A pass that is left early ends the source's iteration: at once,
+ * or, without anybody waiting for it, once what has begun to be read is there.
  */
 export function readingAhead(source: AsyncBatchSource): AsyncIterator<BatchRead> {
   const iterator = source[Symbol.asyncIterator]()
   let isLeft = false
+  let isReading = false
   const ask = () => {
     const next = iterator.next()
+    isReading = true
+    const settled = () => {
+      isReading = false
+    }
     // An error is told when the batch is needed, or never.
-    next.catch(() => undefined)
+    next.then(settled, settled)
     return next
   }
   let next: ReturnType<typeof ask> | undefined
@@ -44,7 +49,10 @@ export function readingAhead(source: AsyncBatchSource): AsyncIterator<BatchRead>
     },
     async return() {
       isLeft = true
-      await iterator.return?.()
+      const ended = iterator.return?.()
+      // A stream may take long, or for ever, to give what nobody needs any more.
+      if (isReading) ended?.catch(() => undefined)
+      else await ended
       return { done: true, value: undefined }
     },
   }

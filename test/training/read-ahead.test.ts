@@ -145,7 +145,21 @@ describe('reading ahead', () => {
       },
     })
     expect(info.stopReason).toBe('Stopped by output function')
+    while (log.at(-1) !== 'closed') await pause()
     expect(log.slice(-3)).toEqual(['read 3', 'step 2', 'closed'])
+    net.dispose()
+  })
+
+  it('does not wait for a mini-batch that nobody needs any more', async () => {
+    const hanging: BatchStream = {
+      async *[Symbol.asyncIterator]() {
+        yield batch(1)
+        yield batch(2)
+        await new Promise(() => undefined)
+      },
+    }
+    const { info, net } = await train(hanging, { outputFcn: ({ iteration }) => iteration === 2 })
+    expect(info.stopReason).toBe('Stopped by output function')
     net.dispose()
   })
 
