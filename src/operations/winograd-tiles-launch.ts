@@ -19,8 +19,8 @@ const MOST_CHANNELS = 100
 const VECTORS = 12
 /** Bytes of a thread's working memory that the gradient may take. */
 const MOST_GRADIENT_BYTES = 2 ** 19
-/** What transforms of a tile cost, counted in multiplications: for each channel of x, for each filter. */
-const TILE_OF_X = 370
+/** What transforms of a tile cost, counted in multiplications: for each channel of x, at edges with zeros; for each filter. */
+const TILE_OF_X = 1000
 const TILE_OF_Y = 150
 /** Least gain over plain sums, and over those with fewer products along h alone, that is worth the rounding errors. */
 const LEAST_GAIN = 1.5
