@@ -47,7 +47,7 @@ function axis(values: readonly number[], from: number, to: number, isPowersOfTwo
   return { place, ticks }
 }
 
-const tickText = (value: number) => String(Number(value.toPrecision(3)))
+const tickText = (value: number) => String(Number.isInteger(value) ? value : Number(value.toPrecision(3)))
 
 function panel({ title, x, y, series }: Panel): string {
   const points = series.flatMap((one) => one.points)

@@ -85,7 +85,7 @@ export function scalingChart(figures: readonly ScalingFigure[], peaks: readonly 
       ],
     },
     {
-      title: "The page's network by picture size (batch 16, 4 of 512x512, 1 of 1024x1024)",
+      title: "The page's network by picture size (batch 16 or less)",
       x: 'rows and columns of a picture',
       y: 'nanoseconds a pixel',
       series: lines('predict by extent', 'prediction', 0, ({ milliseconds, amount }) => (milliseconds * 1e6) / amount),
