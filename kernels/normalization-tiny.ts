@@ -200,8 +200,19 @@ function normalizeFew(b: TinyNormalization, x: usize, y: usize, statistics: usiz
   const first = f32x4.add(f32x4.add(d0, d1), f32x4.add(d2, d3));
   const delta = f32x4.mul(first, reciprocal);
   const second = f32x4.add(f32x4.mul(d1, d1), f32x4.add(f32x4.mul(d2, d2), f32x4.mul(d3, d3)));
-  const squares = f32x4.pmax(f32x4.sub(second, f32x4.mul(first, delta)), f32x4.splat(0));
-  finishFour(b, shift, delta, squares, reciprocal, statistics, channel, four);
+  const squares = f32x4.sub(second, f32x4.mul(first, delta));
+  // too large for float32: infinite, not a number less a number
+  const infinite = f32x4.eq(second, f32x4.splat(Infinity));
+  finishFour(
+    b,
+    shift,
+    delta,
+    v128.bitselect(second, f32x4.pmax(squares, f32x4.splat(0)), infinite),
+    reciprocal,
+    statistics,
+    channel,
+    four,
+  );
   const factor = v128.load(four, FACTOR);
   const rest = v128.load(four, REST);
   turnFewBack(
@@ -267,8 +278,14 @@ function measureFour(b: TinyNormalization, x: usize, statistics: usize, channel:
   const delta = f32x4.mul(first, reciprocal);
   const moved = f32x4.mul(first, delta);
   let squares = f32x4.pmax(f32x4.sub(second, moved), f32x4.splat(0));
-  if (v128.any_true(f32x4.gt(moved, f32x4.mul(squares, f32x4.splat(FARTHEST))))) squares = squaresBeside(turned, inner, delta);
+  if (areLost(moved, squares)) squares = squaresBeside(turned, inner, delta);
   finishFour(b, shift, delta, squares, reciprocal, statistics, channel, four);
+}
+
+/** Whether squares are too small beside what was taken from them, or, both too large for float32, not a number. */
+@inline
+function areLost(moved: v128, squares: v128): bool {
+  return !v128.all_true<i32>(f32x4.le(moved, f32x4.mul(squares, f32x4.splat(FARTHEST))));
 }
 
 /** The squares of what four turned planes have beside delta. */

@@ -222,6 +222,20 @@ describe('instancenorm', () => {
     expect([...offset.values()]).toEqual([0, 0, 0])
   })
 
+  it.each([1, 2, 3, 4, 9, 16, 64, 400])(
+    'gives the offset where squares are too large for float32: planes of %i',
+    (inner) => {
+      const X = dlarray(
+        Array.from({ length: inner * 5 }, (_, i) => (i % 3 === 0 ? 1e20 : -2e20)),
+        [inner, 5],
+        'SC',
+      )
+      const offset = dlarray([1, 2, 3, 4, 5], 'C')
+      const Y = instancenorm(X, offset, dlarray([1, 1, 1, 1, 1], 'C')).values()
+      for (const [i, y] of Y.entries()) expect(y).toBe(Math.floor(i / inner) + 1)
+    },
+  )
+
   it('takes its options as one object', () => {
     const X = dlarray([[1], [2]], 'SC')
     const [zero, one] = [dlarray([0]), dlarray([1])]
