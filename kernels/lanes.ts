@@ -1,4 +1,4 @@
-// Parts of vectors: the one to three elements that are left at the end of a run go through the same vector code as all
+// Turning four vectors round, and parts of vectors: the one to three elements that are left at the end of a run go through the same vector code as all
 // others, in a vector whose remaining lanes are 0 and are not written back.
 
 /** `count` (1 to 3) floats in the first lanes, 0 in the others. */
@@ -81,4 +81,42 @@ export function totalOf(low: v128, high: v128): f64 {
     f64x2.extract_lane(low, 1) +
     (f64x2.extract_lane(high, 0) + f64x2.extract_lane(high, 1))
   );
+}
+
+/** a0 b0 a1 b1 */
+@inline
+export function zipLow(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+}
+
+/** a2 b2 a3 b3 */
+@inline
+export function zipHigh(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+}
+
+/** a0 a1 b0 b1 */
+@inline
+export function joinLow(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 0, 1, 4, 5);
+}
+
+/** a2 a3 b2 b3 */
+@inline
+export function joinHigh(a: v128, b: v128): v128 {
+  return v128.shuffle<f32>(a, b, 2, 3, 6, 7);
+}
+
+/** Four vectors turned, stored `gap` bytes apart: lane i of vector j becomes lane j of vector i. */
+@inline
+export function storeTurned(to: usize, gap: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const ab = zipLow(a, b);
+  const cd = zipLow(c, d);
+  const ab2 = zipHigh(a, b);
+  const cd2 = zipHigh(c, d);
+  const third = to + 2 * gap;
+  v128.store(to, joinLow(ab, cd));
+  v128.store(to + gap, joinHigh(ab, cd));
+  v128.store(third, joinLow(ab2, cd2));
+  v128.store(third + gap, joinHigh(ab2, cd2));
 }

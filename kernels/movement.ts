@@ -1,5 +1,6 @@
 // Moving elements: copies between any two strided layouts (permutation, slices, concatenation, expansion), and filling.
 // float32, column-major; values pass unchanged, and sums (with `add`) are rounded once.
+import { storeTurned } from './lanes';
 
 // ---------------------------------------------------------------- strided copies
 
@@ -95,14 +96,7 @@ function transpose(x: usize, y: usize, count: i32, rows: i32, xStep: i32, yStep:
       const b = v128.load(from + dx);
       const c = v128.load(from + 2 * dx);
       const d = v128.load(from + 3 * dx);
-      const ab0 = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-      const ab1 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-      const cd0 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-      const cd1 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-      v128.store(to, v128.shuffle<f32>(ab0, cd0, 0, 1, 4, 5));
-      v128.store(to + dy, v128.shuffle<f32>(ab0, cd0, 2, 3, 6, 7));
-      v128.store(to + 2 * dy, v128.shuffle<f32>(ab1, cd1, 0, 1, 4, 5));
-      v128.store(to + 3 * dy, v128.shuffle<f32>(ab1, cd1, 2, 3, 6, 7));
+      storeTurned(to, dy, a, b, c, d);
       from += 16;
       to += 4 * dy;
     }

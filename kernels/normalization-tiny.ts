@@ -4,6 +4,7 @@
 // Formulas are those of normalization.ts and normalization-gradient.ts. Elements are shifted by the first of their plane,
 // and squares are taken of what is left beside the mean: nothing cancels, so that float32 is enough for so few of them.
 // A lane goes through the same operations wherever its plane lies: results do not depend on which planes go together.
+import { joinHigh, joinLow, storeTurned, zipHigh, zipLow } from './lanes';
 import { channelLanes, loadTriples, storeTriples } from './normalization-layout';
 import { scratch } from './scratch';
 
@@ -62,44 +63,6 @@ class TinyNormalizationGradient {
 }
 
 // ---------------------------------------------------------------- turning round
-
-/** a0 b0 a1 b1 */
-@inline
-function zipLow(a: v128, b: v128): v128 {
-  return v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-}
-
-/** a2 b2 a3 b3 */
-@inline
-function zipHigh(a: v128, b: v128): v128 {
-  return v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-}
-
-/** a0 a1 b0 b1 */
-@inline
-function joinLow(a: v128, b: v128): v128 {
-  return v128.shuffle<f32>(a, b, 0, 1, 4, 5);
-}
-
-/** a2 a3 b2 b3 */
-@inline
-function joinHigh(a: v128, b: v128): v128 {
-  return v128.shuffle<f32>(a, b, 2, 3, 6, 7);
-}
-
-/** Four vectors turned, stored `gap` bytes apart: lane i of vector j becomes lane j of vector i. */
-@inline
-function storeTurned(to: usize, gap: usize, a: v128, b: v128, c: v128, d: v128): void {
-  const ab = zipLow(a, b);
-  const cd = zipLow(c, d);
-  const ab2 = zipHigh(a, b);
-  const cd2 = zipHigh(c, d);
-  const third = to + 2 * gap;
-  v128.store(to, joinLow(ab, cd));
-  v128.store(to + gap, joinHigh(ab, cd));
-  v128.store(third, joinLow(ab2, cd2));
-  v128.store(third + gap, joinHigh(ab2, cd2));
-}
 
 /** a0 b0 a1 b1 ... from a and b. */
 @inline

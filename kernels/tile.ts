@@ -4,6 +4,7 @@
 // Right operand: panels of 4 columns, packed as 4 floats per k. A tile is 8 rows by 4 columns: 8 accumulators of 4
 // lanes, two loads and four broadcasts per k. Larger tiles do not fit the 16 vector registers of x86 and spill.
 // Products are summed over k one after the other, from zero, in f32; the sum is then added to bias or destination.
+import { storeTurned } from './lanes';
 
 /** Rows of a packed block of the left operand. 96 floats are 6 cache lines: an odd multiple of 2, so that a tile's
  * 256 lines spread over half of the sets of a first-level cache instead of colliding. */
@@ -143,18 +144,7 @@ export function copyLine(to: usize, line: usize, h: i32, height: i32, count: i32
 /** Writes the 4 x 4 block whose columns start at a, b, c, d (4 floats each) transposed: rows `line` bytes apart. */
 @inline
 export function transpose4(a: usize, b: usize, c: usize, d: usize, to: usize, line: usize): void {
-  const x0 = v128.load(a);
-  const x1 = v128.load(b);
-  const x2 = v128.load(c);
-  const x3 = v128.load(d);
-  const low01 = v128.shuffle<f32>(x0, x1, 0, 4, 1, 5);
-  const high01 = v128.shuffle<f32>(x0, x1, 2, 6, 3, 7);
-  const low23 = v128.shuffle<f32>(x2, x3, 0, 4, 1, 5);
-  const high23 = v128.shuffle<f32>(x2, x3, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5));
-  v128.store(to + line, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7));
-  v128.store(to + 2 * line, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5));
-  v128.store(to + 3 * line, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7));
+  storeTurned(to, line, v128.load(a), v128.load(b), v128.load(c), v128.load(d));
 }
 
 /** Lane i of the result is the sum of the lanes of the i-th argument: (0 + 2) + (1 + 3). */

@@ -11,7 +11,7 @@
 //   filters [4, parts, tapsW, tapsD, channels, panels of 4 filters, 8, groups of filters]
 //   image   [tiles of a line, lines of a band, tapsD, channels of a run, 8]
 // Tiles of neighbouring lines lie side by side, and with step 1 in the direction w a vector may run over several lines.
-import { loadUpTo, storeUpTo } from './lanes';
+import { loadUpTo, storeTurned, storeUpTo } from './lanes';
 import { scratch } from './scratch';
 import { copyLine, zeroFloats } from './tile';
 import { filterPoints, imagePoints, POINTS } from './winograd-points';
@@ -179,14 +179,7 @@ function outputTiles(m: usize, to: usize): void {
   const y1 = f32x4.add(d1, f32x4.add(f32x4.mul(f32x4.splat(2), d2), f32x4.mul(f32x4.splat(0.5), d3)));
   const y2 = f32x4.add(s1, f32x4.add(f32x4.mul(f32x4.splat(4), s2), f32x4.mul(f32x4.splat(0.25), s3)));
   const y3 = f32x4.add(f32x4.add(d1, m7), f32x4.add(f32x4.mul(f32x4.splat(8), d2), f32x4.mul(f32x4.splat(0.125), d3)));
-  const low01 = v128.shuffle<f32>(y0, y1, 0, 4, 1, 5);
-  const high01 = v128.shuffle<f32>(y0, y1, 2, 6, 3, 7);
-  const low23 = v128.shuffle<f32>(y2, y3, 0, 4, 1, 5);
-  const high23 = v128.shuffle<f32>(y2, y3, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5), 0);
-  v128.store(to, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7), 16);
-  v128.store(to, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5), 32);
-  v128.store(to, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7), 48);
+  storeTurned(to, 16, y0, y1, y2, y3);
 }
 
 /** Tiles of a line of the transformed image. */

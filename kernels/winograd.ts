@@ -13,6 +13,7 @@
 //   filters [4, channels, panels of 4 filters, 36, groups of filters]
 //   image   [96 tiles, channels, 36, groups of filters, blocks]
 // with the 36 numbers of a tile h first. All other arrays are as in convolution.ts.
+import { storeTurned } from './lanes';
 import { scratch } from './scratch';
 import { copyFloats, copyLine, runLength, tile, zeroFloats } from './tile';
 
@@ -321,17 +322,10 @@ export function winogradConvolve(block: WinogradConvolveBlock, begin: i32, end: 
           const y1 = f32x4.add(sum1(b, d), bias);
           const y2 = f32x4.add(sum2(a, c), bias);
           const y3 = f32x4.add(sum3(b, d, v128.load(m, 80)), bias);
-          const low01 = v128.shuffle<f32>(y0, y1, 0, 4, 1, 5);
-          const high01 = v128.shuffle<f32>(y0, y1, 2, 6, 3, 7);
-          const low23 = v128.shuffle<f32>(y2, y3, 0, 4, 1, 5);
-          const high23 = v128.shuffle<f32>(y2, y3, 2, 6, 3, 7);
           const y = to + j * ((block.strideWY as usize) << 2);
           // Lanes are tiles; turned round, the sixteen positions along h follow each other.
           const at = high == 16 ? y : line;
-          v128.store(at, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5), 0);
-          v128.store(at, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7), 16);
-          v128.store(at, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5), 32);
-          v128.store(at, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7), 48);
+          storeTurned(at, 16, y0, y1, y2, y3);
           if (high < 16) copyFloats(y, line, high);
         }
       }
