@@ -5,16 +5,22 @@ import { readPng } from './png.js'
 // What the contenders compute. Every contender makes the same inputs out of the same task, and answers in the same order
 // of elements, so that results can be compared before anything is timed.
 
-/** One convolution: stride 1, square filters, zeros around. */
+/** One convolution: the same extents, steps and zeros in all of its dimensions. */
 export interface ConvolutionShape {
   readonly observations: number
   readonly channels: number
-  /** Rows and columns of the image. */
+  /** Elements of each dimension of the image. */
   readonly extent: number
   readonly filters: number
-  /** Rows and columns of a filter. */
+  /** Elements of each dimension of a filter. */
   readonly filterExtent: number
   readonly padding: number
+  /** 2 by default. */
+  readonly dimensions?: 1 | 2 | 3
+  readonly stride?: number
+  readonly groups?: number
+  /** The adjoint of a convolution: its result is larger than its image by the stride. */
+  readonly transposed?: boolean
 }
 
 export type Task =
@@ -83,8 +89,23 @@ export function rowMajorSize({ size, format }: Task & { kind: 'instancenorm' }):
   return /^S+CB$/.test(format) ? [...size].reverse() : undefined
 }
 
-export function outputExtent({ extent, filterExtent, padding }: ConvolutionShape): number {
-  return extent + 2 * padding - filterExtent + 1
+/** Sizes in row-major order of N C and the other dimensions, and options for each of these. */
+export function convolutionSizes(shape: ConvolutionShape) {
+  const { observations, channels, extent, filters, filterExtent, padding, transposed = false } = shape
+  const { dimensions = 2, stride = 1, groups = 1 } = shape
+  const each = (value: number): number[] => Array<number>(dimensions).fill(value)
+  const output = transposed
+    ? (extent - 1) * stride + filterExtent - 2 * padding
+    : Math.floor((extent + 2 * padding - filterExtent) / stride) + 1
+  return {
+    x: [observations, channels, ...each(extent)],
+    weights: [...(transposed ? [channels, filters] : [filters, channels / groups]), ...each(filterExtent)],
+    y: [observations, filters, ...each(output)],
+    stride: each(stride),
+    padding: each(padding),
+    groups,
+    transposed,
+  }
 }
 
 /** Bytes that a contender must read and write at least; undefined where arithmetic decides. */
@@ -125,14 +146,13 @@ export function inputsOf(task: Task): Record<string, Float32Array> {
     case 'matmul':
       return { a: noise(1, task.extent ** 2), b: noise(2, task.extent ** 2) }
     case 'convolution': {
-      const { observations, channels, extent, filters, filterExtent } = task
-      const taps = channels * filterExtent ** 2
-      const positions = outputExtent(task) ** 2
+      const { x, weights, y } = convolutionSizes(task)
+      const terms = elements(weights) / task.filters
       return {
-        x: noise(1, observations * channels * extent ** 2),
-        weights: noise(2, filters * taps, 1 / Math.sqrt(taps)),
-        bias: noise(3, filters, 0.1),
-        ...(task.pass !== 'forward' && { dy: noise(4, observations * filters * positions) }),
+        x: noise(1, elements(x)),
+        weights: noise(2, elements(weights), 1 / Math.sqrt(terms)),
+        bias: noise(3, task.filters, 0.1),
+        ...(task.pass !== 'forward' && { dy: noise(4, elements(y)) }),
       }
     }
     case 'style':

@@ -4,16 +4,21 @@ import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { backendInfo, setThreads, wasmBackend } from '../../src/backends/current.js'
 import { scope } from '../../src/memory/scope.js'
 import { times } from '../../src/operations/arithmetic.js'
-import { convolutionFilterGradientOperation, dltranspconvOperation } from '../../src/operations/convolution.js'
+import {
+  convolutionFilterGradientOperation,
+  dlconvOperation,
+  dltranspconvOperation,
+} from '../../src/operations/convolution.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
+import { dltranspconv } from '../../src/operations/dltranspconv.js'
 import { instancenorm, instancenormOperation } from '../../src/operations/instancenorm.js'
 import { channelLayout } from '../../src/operations/layout.js'
 import { mtimes } from '../../src/operations/mtimes.js'
 import { normalizationGradientOperation } from '../../src/operations/normalization-operation.js'
 import { sum } from '../../src/operations/sum.js'
 import type { Peer, Prepared } from '../peer.js'
-import { channelsOf, EPSILON, inputsOf, outputExtent, type Task, transposed } from '../task.js'
+import { channelsOf, convolutionSizes, EPSILON, inputsOf, type Task, transposed } from '../task.js'
 
 type Named = Record<string, DlArray>
 
@@ -107,22 +112,38 @@ function prepareMatmul(task: Task & { kind: 'matmul' }): Prepared {
 }
 
 function prepareConvolution(task: Task & { kind: 'convolution' }): Prepared {
-  const { observations, channels, extent, filters, filterExtent, padding } = task
   const inputs = inputsOf(task)
+  const { groups, transposed: adjoint, ...sizes } = convolutionSizes(task)
+  const [stride, padding] = [sizes.stride, sizes.padding]
   // Column-major with columns first is row-major with columns last: no element moves.
-  const X: DlArray = dlarray(inputs.x!, [extent, extent, channels, observations], 'SSCB')
-  const size = [filterExtent, filterExtent, channels, filters]
+  const format = `${'S'.repeat(stride.length)}CB` as 'SSCB'
+  const image = sizes.x.toReversed()
+  const X: DlArray = dlarray(inputs.x!, image, format)
+  const [taps, inner, outer] = [sizes.weights.slice(2), sizes.weights[1]!, sizes.weights[0]! / groups]
+  const size = [...taps, inner, outer, groups]
   const weights: DlArray = dlarray(inputs.weights!, size)
-  const bias: DlArray = dlarray(inputs.bias!, [filters])
-  if (task.pass === 'forward')
-    return repeated({ X, weights, bias }, () => ({ y: dlconv(X, weights, bias, { padding }) as DlArray }), valuesOf)
-  const output = outputExtent(task)
-  const dY: DlArray = dlarray(inputs.dy!, [output, output, filters, observations], 'SSCB')
+  const bias: DlArray = dlarray(inputs.bias!, [task.filters])
+  if (task.pass === 'forward') {
+    const compute = adjoint
+      ? () => ({ y: dltranspconv(X, weights, bias, { stride, cropping: padding }) as DlArray })
+      : () => ({ y: dlconv(X, weights, bias, { stride, padding }) as DlArray })
+    return repeated({ X, weights, bias }, compute, valuesOf)
+  }
+  const dY: DlArray = dlarray(inputs.dy!, sizes.y.toReversed(), format)
+  const options = { stride, padding }
+  // The adjoint of a convolution exchanges the roles of image and result.
+  const filterGradient = { ...options, size, dims: '' }
+  const filterInputs = adjoint ? { X: dY, dY: X } : { X, dY }
   const compute =
     task.pass === 'filterGradient'
-      ? () => ({ dweights: convolutionFilterGradientOperation.run({ X, dY }, { padding, size, dims: '' }) })
-      : () => ({
-          dx: dltranspconvOperation.run({ X: dY, weights }, { cropping: padding, outputSize: [extent, extent] }),
-        })
+      ? () => ({ dweights: convolutionFilterGradientOperation.run(filterInputs, filterGradient) })
+      : adjoint
+        ? () => ({ dx: dlconvOperation.run({ X: dY, weights }, options) })
+        : () => ({
+            dx: dltranspconvOperation.run(
+              { X: dY, weights },
+              { stride, cropping: padding, outputSize: image.slice(0, stride.length) },
+            ),
+          })
   return repeated({ X, weights, bias, dY }, compute, valuesOf)
 }

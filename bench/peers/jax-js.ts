@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { type Peer, type Prepared, Unsupported } from '../peer.js'
 import {
   channelsOf,
+  convolutionSizes,
   EPSILON,
   inputsOf,
   networkShape,
@@ -45,7 +46,13 @@ interface Jax {
     logSoftmax(x: JaxArray, axis: number): JaxArray
   }
   readonly lax: {
-    convGeneralDilated(x: JaxArray, filter: JaxArray, strides: number[], padding: [number, number][]): JaxArray
+    convGeneralDilated(
+      x: JaxArray,
+      filter: JaxArray,
+      strides: number[],
+      padding: [number, number][],
+      options?: { featureGroupCount: number },
+    ): JaxArray
   }
   init(device: 'wasm'): Promise<string[]>
   defaultDevice(device: 'wasm'): unknown
@@ -114,25 +121,19 @@ function prepare(jax: Jax, task: Task): Prepared {
       return compiled(jax, ['c'], [array('a', size), array('b', size)], (a, b) => np.matmul(a!, b!))
     }
     case 'convolution': {
-      const { observations, channels, extent, filters, filterExtent, padding, pass } = task
-      const x = array('x', [observations, channels, extent, extent])
-      const weights = array('weights', [filters, channels, filterExtent, filterExtent])
+      const { pass, filters } = task
+      const { stride, padding, groups, transposed, ...sizes } = convolutionSizes(task)
+      if (transposed) throw new Unsupported('no adjoint as a layer')
+      const x = array('x', sizes.x)
+      const weights = array('weights', sizes.weights)
+      const edges = padding.map((zeros): [number, number] => [zeros, zeros])
       const convolved = (x: JaxArray, filter: JaxArray) =>
-        jax.lax.convGeneralDilated(
-          x,
-          filter,
-          [1, 1],
-          [
-            [padding, padding],
-            [padding, padding],
-          ],
-        )
+        jax.lax.convGeneralDilated(x, filter, stride, edges, { featureGroupCount: groups })
       if (pass === 'forward') {
-        const bias = array('bias', [1, filters, 1, 1])
+        const bias = array('bias', [1, filters, ...stride.map(() => 1)])
         return compiled(jax, ['y'], [x, weights, bias], (x, filter, bias) => convolved(x!, filter!).add(bias!))
       }
-      const positions = extent + 2 * padding - filterExtent + 1
-      const dy = array('dy', [observations, filters, positions, positions])
+      const dy = array('dy', sizes.y)
       const loss: Compute = (x, filter, dy) => np.sum(convolved(x!, filter!).mul(dy!))
       const [output, argnums] = pass === 'inputGradient' ? (['dx', 0] as const) : (['dweights', 1] as const)
       return compiled(jax, [output], [x, weights, dy], jax.grad(loss, { argnums }))

@@ -1,7 +1,15 @@
 // ONNX models of the tasks, written as protobuf bytes. Only what these models need of the format.
 // Source of field numbers: onnx.proto of ONNX 1.16.
 
-import { EPSILON, networkShape, readStyleFile, rowMajorSize, stylePicture, type Task } from '../task.js'
+import {
+  convolutionSizes,
+  EPSILON,
+  networkShape,
+  readStyleFile,
+  rowMajorSize,
+  stylePicture,
+  type Task,
+} from '../task.js'
 
 const VARINT = 0
 const BYTES = 2
@@ -105,23 +113,17 @@ export function onnxModel(task: Task, given: Readonly<Record<string, Float32Arra
     }
     case 'convolution': {
       if (task.pass !== 'forward') return undefined
-      const { observations, channels, extent, filters, filterExtent, padding } = task
-      const positions = extent + 2 * padding - filterExtent + 1
-      const parameters = [
-        constant('weights', [filters, channels, filterExtent, filterExtent], given.weights!),
-        constant('bias', [filters], given.bias!),
-      ]
-      const pads = attribute('pads', [padding, padding, padding, padding], 'integers')
-      const size = [observations, channels, extent, extent]
-      return model(
-        [node('Conv', ['x', 'weights', 'bias'], 'y', pads)],
-        parameters,
-        { x: { size, values: given.x! } },
-        {
-          name: 'y',
-          size: [observations, filters, positions, positions],
-        },
+      const { x, weights, y, stride, padding, groups, transposed } = convolutionSizes(task)
+      const parameters = [constant('weights', weights, given.weights!), constant('bias', [task.filters], given.bias!)]
+      const convolution = node(
+        transposed ? 'ConvTranspose' : 'Conv',
+        ['x', 'weights', 'bias'],
+        'y',
+        attribute('pads', [...padding, ...padding], 'integers'),
+        attribute('strides', stride, 'integers'),
+        attribute('group', groups, 'integer'),
       )
+      return model([convolution], parameters, { x: { size: x, values: given.x! } }, { name: 'y', size: y })
     }
     case 'style': {
       const { width, height } = stylePicture(task)

@@ -89,22 +89,23 @@ def matrix_product(task):
 
 
 def convolution(task):
-    n, channels, extent = task['observations'], task['channels'], task['extent']
-    filters, filter_extent, padding = task['filters'], task['filterExtent'], task['padding']
-    taps = channels * filter_extent**2
-    x = noise(1, [n, channels, extent, extent])
-    weights = noise(2, [filters, channels, filter_extent, filter_extent], 1 / math.sqrt(taps))
+    n, channels, filters = task['observations'], task['channels'], task['filters']
+    extent, filter_extent, dimensions = task['extent'], task['filterExtent'], task.get('dimensions', 2)
+    groups, transposed = task.get('groups', 1), task.get('transposed', False)
+    each = lambda value: [value] * dimensions
+    stride, padding, zeros = each(task.get('stride', 1)), each(task['padding']), each(0)
+    size = ([channels, filters] if transposed else [filters, channels // groups]) + each(filter_extent)
+    x = noise(1, [n, channels, *each(extent)])
+    weights = noise(2, size, 1 / math.sqrt(int(np.prod(size)) / filters))
     bias = noise(3, [filters], 0.1)
+    options = stride, padding, each(1), transposed, zeros, groups
+    run = inference(lambda: torch.convolution(x, weights, bias, *options))
     if task['pass'] == 'forward':
-        run = inference(lambda: F.conv2d(x, weights, bias, padding=padding))
         return Prepared(run, lambda: {'y': run()})
-    positions = extent + 2 * padding - filter_extent + 1
-    dy = noise(4, [n, filters, positions, positions])
+    dy = noise(4, list(run().shape))
     wanted = task['pass'] == 'inputGradient', task['pass'] == 'filterGradient', False
     run = inference(
-        lambda: torch.ops.aten.convolution_backward(
-            dy, x, weights, [filters], [1, 1], [padding, padding], [1, 1], False, [0, 0], 1, wanted
-        )
+        lambda: torch.ops.aten.convolution_backward(dy, x, weights, [filters], *options, wanted)
     )
     name, position = ('dx', 0) if wanted[0] else ('dweights', 1)
     return Prepared(run, lambda: {name: run()[position]})

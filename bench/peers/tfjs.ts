@@ -5,10 +5,10 @@ import {
   channelsFirst,
   channelsLast,
   channelsOf,
+  convolutionSizes,
   EPSILON,
   inputsOf,
   networkShape,
-  outputExtent,
   rowMajorSize,
   type Task,
 } from '../task.js'
@@ -144,33 +144,29 @@ function filterTensor(tf: Tf, values: Float32Array, [o, i, h, w]: Four): Tensor 
 }
 
 function prepareConvolution(tf: Tf, task: Task & { kind: 'convolution' }): Prepared {
-  const { observations, channels, extent, filters, filterExtent, padding, pass } = task
+  const { pass, padding } = task
+  const { x, weights, y, stride, groups, transposed } = convolutionSizes(task)
   if (pass === 'filterGradient') throw new Unsupported('no filter gradient')
+  if (stride.length !== 2) throw new Unsupported('two dimensions only')
+  if (groups > 1) throw new Unsupported('no groups')
   const inputs = inputsOf(task)
-  const positions = outputExtent(task)
-  const filter = filterTensor(tf, inputs.weights!, [filters, channels, filterExtent, filterExtent])
-  if (pass === 'inputGradient') {
-    const size: Four = [observations, filters, positions, positions]
-    const dy = tf.tensor(channelsLast(inputs.dy!, size), [observations, positions, positions, filters])
-    const image: Four = [observations, extent, extent, channels]
-    return computing(
-      tf,
-      () => ({ dx: tf.conv2dTranspose(dy, filter, image, 1, padding) }),
-      (values) => channelsFirst(values, [observations, channels, extent, extent]),
-    )
-  }
-  const x = tf.tensor(channelsLast(inputs.x!, [observations, channels, extent, extent]), [
-    observations,
-    extent,
-    extent,
-    channels,
-  ])
-  const bias = tf.tensor(inputs.bias!, [filters])
-  return computing(
-    tf,
-    () => ({ y: tf.conv2d(x, filter, 1, padding).add(bias) }),
-    (values) => channelsFirst(values, [observations, filters, positions, positions]),
-  )
+  const filter = filterTensor(tf, inputs.weights!, weights as Four)
+  const tensor = (values: Float32Array, size: readonly number[]) =>
+    tf.tensor(channelsLast(values, size as Four), lastChannels(size))
+  const convolve = (image: Tensor, result: readonly number[], adjoint: boolean) =>
+    adjoint
+      ? tf.conv2dTranspose(image, filter, lastChannels(result), stride[0]!, padding)
+      : tf.conv2d(image, filter, stride[0]!, padding)
+  const [input, size] = pass === 'forward' ? [tensor(inputs.x!, x), y] : [tensor(inputs.dy!, y), x]
+  const inOrder = (values: Float32Array) => channelsFirst(values, size as Four)
+  if (pass === 'inputGradient') return computing(tf, () => ({ dx: convolve(input, size, !transposed) }), inOrder)
+  const bias = tf.tensor(inputs.bias!, [task.filters])
+  return computing(tf, () => ({ y: convolve(input, size, transposed).add(bias) }), inOrder)
+}
+
+/** N C H W as N H W C. */
+function lastChannels([n, c, h, w]: readonly number[]): Four {
+  return [n!, h!, w!, c!]
 }
 
 function prepareNetwork(tf: Tf, task: Task & { kind: 'network' }): Prepared {
