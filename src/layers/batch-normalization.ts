@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { DlArray } from '../array/dlarray.js'
 import { withoutRecording } from '../autodiff/record.js'
 import { OptionError } from '../errors.js'
-import { batchnorm, batchnormOperation, batchnormWithStatistics } from '../operations/batchnorm.js'
+import { batchnorm, batchnormWithStatistics, batchnormWithStatisticsOperation } from '../operations/batchnorm.js'
 import { castOperation } from '../operations/cast.js'
 import { relabelOperation } from '../operations/relabel.js'
 import { defineLayer } from './layer.js'
@@ -18,7 +18,7 @@ import {
   parameterProperties,
   perChannelSize,
 } from './normalization.js'
-import { accepts, type NameValuePairs, type NumericInput, numeric, settable } from './property.js'
+import { accepts, type NameValuePairs, type NumericInput, numeric, type Place, settable } from './property.js'
 
 export interface BatchNormalizationOptions extends NormalizationOptions {
   /** Mean of each channel, used in prediction; default empty: 0 before training. */
@@ -52,6 +52,28 @@ const decay = (name: string) =>
     ),
     0.1,
   )
+
+function checkMean(value: DlArray, { call, name }: Place): void {
+  const wrong = value.values().find(Number.isNaN)
+  if (wrong !== undefined)
+    throw new OptionError({
+      call,
+      expects: `numbers for ${name}`,
+      got: String(wrong),
+      remedy: 'Give the mean of each channel.',
+    })
+}
+
+function checkVariance(value: DlArray, { call, name }: Place): void {
+  const wrong = value.values().find((variance) => !(variance >= 0))
+  if (wrong !== undefined)
+    throw new OptionError({
+      call,
+      expects: `variances of 0 or more for ${name}`,
+      got: String(wrong),
+      remedy: 'Give the variance of each channel.',
+    })
+}
 
 /** A new value of a state parameter, in its size and class. */
 function stateLike(value: DlArray, before: DlArray): DlArray {
@@ -89,28 +111,26 @@ const kind = defineLayer<BatchNormalizationLayer>({
       property: 'trainedMean',
       size: (layer, inputs) => perChannelSize(layer, inputs, functionName),
       initial: 0,
+      check: checkMean,
     },
     {
       name: 'TrainedVariance',
       property: 'trainedVariance',
       size: (layer, inputs) => perChannelSize(layer, inputs, functionName),
       initial: 1,
+      check: checkVariance,
     },
   ],
   check(layer, call) {
     const { offset, scale, trainedMean, trainedVariance } = layer
     checkVectors(layer, { offset, scale, trainedMean, trainedVariance }, call)
-    const negative = trainedVariance?.values().find((value) => value < 0)
-    if (negative !== undefined)
-      throw new OptionError({
-        call,
-        expects: 'variances of 0 or more for trainedVariance',
-        got: String(negative),
-        remedy: 'Give the variance of each channel; [] empties it.',
-      })
+    if (trainedMean) checkMean(trainedMean, { call, name: 'trainedMean' })
+    if (trainedVariance) checkVariance(trainedVariance, { call, name: 'trainedVariance' })
   },
   output: (layer, [X], { Offset, Scale }) =>
-    batchnormOperation.infer({ X: X!, offset: Offset!, scale: Scale! }, { epsilon: layer.epsilon }).slice(0, 1),
+    batchnormWithStatisticsOperation
+      .infer({ X: X!, offset: Offset!, scale: Scale! }, { epsilon: layer.epsilon })
+      .slice(0, 1),
   block: ({ epsilon, meanDecay, varianceDecay }) => ({
     step: 'normalization',
     options: { numGroups: 'batch', epsilon, meanDecay, varianceDecay },

@@ -3,7 +3,7 @@ import type { BlockPart } from '../operations/block-options.js'
 import type { RandomStream } from '../operations/random.js'
 import type { Fans } from './initializers.js'
 import type { Positional } from './layer-arguments.js'
-import type { ArgumentDefinition, PropertyDefinition } from './property.js'
+import type { ArgumentDefinition, Place, PropertyDefinition } from './property.js'
 
 // Everything a kind of layer is stands in one object of this form. `L` is the layer as users see it.
 
@@ -37,6 +37,8 @@ export interface StateDefinition<L> {
   readonly size: (layer: L, inputs: readonly ArrayInfo[]) => readonly number[]
   /** Value of every element at the beginning. */
   readonly initial: number
+  /** Throws for values that it cannot have; `name` is what the call names it by. */
+  readonly check?: (value: DlArray, place: Place) => void
 }
 
 /** A group of the printed layer: property names in order. */

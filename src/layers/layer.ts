@@ -8,7 +8,13 @@ import type { BlockPart } from '../operations/block-options.js'
 import type { RandomStream } from '../operations/random.js'
 import { constantValue, initialValue } from './initializers.js'
 import { matlabName, readArguments } from './layer-arguments.js'
-import type { LayerContext, LayerDefinition, LayerResult, LearnableDefinition } from './layer-definition.js'
+import type {
+  LayerContext,
+  LayerDefinition,
+  LayerResult,
+  LearnableDefinition,
+  StateDefinition,
+} from './layer-definition.js'
 import { accepts, held, isArrayValue, type PropertyDefinition, settable, shown } from './property.js'
 
 // A layer is settings, parameters and one call. Everything a kind of layer is stands in its one definition; this file turns
@@ -377,9 +383,19 @@ export function setLearnable(layer: Layer, name: string, value: DlArray): void {
   replaceArray(layer, learnableNamed(layer, name), value)
 }
 
-/** As {@link setLearnable}, for state. */
+function stateNamed(layer: Layer, name: string): StateDefinition<Layer> {
+  return named(layer, interiorOf(layer).kind.state ?? [], name, 'state')
+}
+
+/** As {@link setLearnable}, for state. Throws an {@link OptionError} for values that it cannot have. */
 export function setState(layer: Layer, name: string, value: DlArray): void {
-  replaceArray(layer, named(layer, interiorOf(layer).kind.state ?? [], name, 'state'), value)
+  checkState(layer, name, value)
+  replaceArray(layer, stateNamed(layer, name), value)
+}
+
+/** Throws an {@link OptionError} for values that this state parameter cannot have. */
+export function checkState(layer: Layer, name: string, value: DlArray): void {
+  stateNamed(layer, name).check?.(value, { call: layerLabel(layer), name })
 }
 
 function replaceArray(layer: Layer, { name, property }: { name: string; property: string }, value: DlArray): void {

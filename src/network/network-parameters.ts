@@ -1,6 +1,15 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { DimensionError, NetworkError } from '../errors.js'
-import { type Layer, layerLabel, learnablesOf, properties, setLearnable, setState, stateOf } from '../layers/layer.js'
+import {
+  checkState,
+  type Layer,
+  layerLabel,
+  learnablesOf,
+  properties,
+  setLearnable,
+  setState,
+  stateOf,
+} from '../layers/layer.js'
 import { type LayerGraph, layerNamed } from './layer-graph.js'
 import type { ParameterRow } from './network-display.js'
 
@@ -96,7 +105,7 @@ export function replaceLearnables(graph: LayerGraph, values: readonly DlArray[],
 
 /**
  * Replaces the parameters listed and frees the old arrays; none is replaced when one does not fit. Throws a
- * {@link NetworkError} for rows that are not the network's.
+ * {@link NetworkError} for rows that are not the network's, an {@link OptionError} for values that state cannot have.
  */
 export function replaceRows(graph: LayerGraph, rows: readonly ParameterRow[], table: 'learnables' | 'state'): void {
   const problem = (got: string) =>
@@ -115,11 +124,13 @@ export function replaceRows(graph: LayerGraph, rows: readonly ParameterRow[], ta
     if (!isdlarray(value)) throw problem(`${typeof value} for '${row.layer}/${row.parameter}'`)
     if (old.value && old.value.numel !== value.numel)
       throw problem(`${value.numel} elements for the ${old.value.numel} of '${row.layer}/${row.parameter}'`)
-    return { old, value }
+    const layer = graph.layers[layerNamed(graph, old.layer, 'dlnetwork')]!
+    if (table === 'state') checkState(layer, old.parameter, value)
+    return { layer, old, value }
   })
   const set = table === 'learnables' ? setLearnable : setState
-  for (const { old, value } of pairs) {
-    set(graph.layers[layerNamed(graph, old.layer, 'dlnetwork')]!, old.parameter, value)
+  for (const { layer, old, value } of pairs) {
+    set(layer, old.parameter, value)
     if (old.value !== value) old.value?.dispose()
   }
 }

@@ -7,6 +7,7 @@ import { minusOperation, negated, plusOperation, rdivideOperation, scaled, times
 import { call, callFor, type DataFormatOption, scalar } from './call.js'
 import { launchGiven, launchGrouped, type NormalizationPlan } from './grouped-normalization.js'
 import { type ChannelLayout, checkPerChannel } from './layout.js'
+import { launchCopy } from './movement.js'
 import { statisticsSize } from './normalization.js'
 import {
   type Groups,
@@ -17,7 +18,7 @@ import {
   referenceNormalization,
   shapedLike,
 } from './normalization-operation.js'
-import { type GradientContext, operation } from './operation.js'
+import { type GradientContext, operation, type Sample } from './operation.js'
 import { relabelOperation } from './relabel.js'
 import { sqrtOperation } from './sqrt.js'
 import { sumOperation } from './sum.js'
@@ -37,11 +38,11 @@ interface Decays {
 interface BatchPlan extends NormalizationPlan, Decays {}
 
 /** The part that new statistics have in what is given back: all of it where there are none of a data set. */
-function decayOf(value: number | undefined, name: string, isUpdate: boolean): number {
+function decayOf(value: number | undefined, name: string, isUpdate: boolean, call: string): number {
   if (value === undefined) return isUpdate ? 0.1 : 1
   if (!(isUpdate && value >= 0 && value <= 1))
     throw new OptionError({
-      call: 'batchnorm',
+      call,
       expects: isUpdate ? `a ${name} from 0 to 1` : `${name} only with the statistics of a data set`,
       got: String(value),
       remedy: 'It is the part of the new statistics in the updated ones; 0.1 is the default.',
@@ -73,6 +74,25 @@ export function launchMoments(
   )
 }
 
+/**
+ * What is given back where there is nothing to measure: the statistics of the data set as they are, NaN where there are none.
+ * Addresses in the heap.
+ */
+export function launchNoMoments(
+  wasm: WasmBackend,
+  at: { statistics: number; mu: number; sigmaSq: number; datasetMu: number; datasetSigmaSq: number },
+  plan: Pick<NormalizationPlan, 'channels' | 'epsilon'>,
+): void {
+  const { channels } = plan
+  for (const y of [at.mu, at.sigmaSq]) wasm.launch('fill', { y, value: Number.NaN }, { items: channels, grain: 65536 })
+  launchMoments(wasm, 'batchStatistics', at, plan)
+  const keep = (x: number, y: number) => {
+    if (x !== 0) launchCopy(wasm, x, y, { size: [channels], xSteps: [1], ySteps: [1] })
+  }
+  keep(at.datasetMu, at.mu)
+  keep(at.datasetSigmaSq, at.sigmaSq)
+}
+
 type TrainingInput = 'X' | 'offset' | 'scale' | 'datasetMu' | 'datasetSigmaSq'
 type TrainingOutput = 'Y' | 'mu' | 'sigmaSq' | 'statistics'
 type TrainingSaved = 'X' | 'scale' | 'statistics'
@@ -80,8 +100,8 @@ type TrainingSaved = 'X' | 'scale' | 'statistics'
 interface TrainingOptions {
   readonly epsilon: number
   /** Default, with statistics of a data set: 0.1. */
-  readonly meanDecay: number | undefined
-  readonly varianceDecay: number | undefined
+  readonly meanDecay?: number | undefined
+  readonly varianceDecay?: number | undefined
 }
 
 type TrainingContext = GradientContext<
@@ -97,77 +117,104 @@ type TrainingContext = GradientContext<
  * Normalizes each channel over all other dimensions. Also gives its mean and variance, or those of a data set joined with
  * them, which are constants of the derivative; and the numbers that describe a channel.
  */
-export const batchnormOperation = operation({
-  name: 'batchnorm',
-  inputs: ['X', 'offset', 'scale', 'datasetMu', 'datasetSigmaSq'],
-  optional: ['datasetMu', 'datasetSigmaSq'],
-  outputs: ['Y', 'mu', 'sigmaSq', 'statistics'],
-  options: { epsilon: 1e-5, meanDecay: undefined, varianceDecay: undefined } as TrainingOptions,
-  rule({ X, offset, scale, datasetMu, datasetSigmaSq }, { epsilon, meanDecay, varianceDecay }) {
-    const { Y, plan } = normalizationRule({ X, offset, scale }, epsilon, 'batchnorm', channelGroups)
-    const { channels } = plan
-    if (datasetMu) checkPerChannel(datasetMu, 'datasetMu', channels, X, 'batchnorm')
-    if (datasetSigmaSq) checkPerChannel(datasetSigmaSq, 'datasetSigmaSq', channels, X, 'batchnorm')
-    const { type } = Y
-    const moment: ArrayInfo = { size: [channels, 1], dims: '', type }
-    return {
-      outputs: [Y, moment, moment, { size: statisticsSize(plan), dims: '', type }],
-      plan: {
-        ...plan,
-        meanDecay: decayOf(meanDecay, 'meanDecay', datasetMu !== undefined),
-        varianceDecay: decayOf(varianceDecay, 'varianceDecay', datasetSigmaSq !== undefined),
-      } as BatchPlan,
-    }
-  },
-  saves: ['X', 'scale', 'statistics'],
-  gradient: {
-    X: gradientOfX,
-    offset: (context) => normalizationGradients(context).dOffset,
-    scale: (context) => normalizationGradients(context).dScale,
-    datasetMu: null,
-    datasetSigmaSq: null,
-  },
-  kernels: {
-    reference({ inputs: { X, offset, scale, datasetMu, datasetSigmaSq }, outputs, plan }) {
-      const { Y, mu, sigmaSq, statistics } = outputs
-      referenceNormalization({ X, offset, scale }, { Y, statistics }, plan)
-      for (let c = 0; c < plan.channels; c++) {
-        const variance = Math.max(0, statistics[3 * c + 2]! ** -2 - plan.epsilon)
-        const [oldMean, oldVariance] = [datasetMu?.[c] ?? 0, datasetSigmaSq?.[c] ?? 0]
-        mu[c] = oldMean + plan.meanDecay * (statistics[3 * c]! - oldMean)
-        sigmaSq[c] = oldVariance + plan.varianceDecay * (variance - oldVariance)
+function trainingOperation(
+  name: string,
+  options: TrainingOptions,
+  samples: () => readonly Sample<TrainingInput, TrainingOptions>[],
+) {
+  return operation({
+    name,
+    inputs: ['X', 'offset', 'scale', 'datasetMu', 'datasetSigmaSq'],
+    optional: ['datasetMu', 'datasetSigmaSq'],
+    outputs: ['Y', 'mu', 'sigmaSq', 'statistics'],
+    options,
+    rule({ X, offset, scale, datasetMu, datasetSigmaSq }, { epsilon, meanDecay, varianceDecay }) {
+      const { Y, plan } = normalizationRule({ X, offset, scale }, epsilon, name, channelGroups)
+      const { channels } = plan
+      if (datasetMu) checkPerChannel(datasetMu, 'datasetMu', channels, X, name)
+      if (datasetSigmaSq) checkPerChannel(datasetSigmaSq, 'datasetSigmaSq', channels, X, name)
+      const { type } = Y
+      const moment: ArrayInfo = { size: [channels, 1], dims: '', type }
+      return {
+        outputs: [Y, moment, moment, { size: statisticsSize(plan), dims: '', type }],
+        plan: {
+          ...plan,
+          meanDecay: decayOf(meanDecay, 'meanDecay', datasetMu !== undefined, name),
+          varianceDecay: decayOf(varianceDecay, 'varianceDecay', datasetSigmaSq !== undefined, name),
+        } as BatchPlan,
       }
     },
-    wasm({ inputs: { X: x, offset, scale, datasetMu, datasetSigmaSq }, outputs, plan, wasm }) {
-      const { Y: y, mu, sigmaSq, statistics } = outputs
-      if (plan.inner * plan.outer === 0) {
-        for (const y of [mu, sigmaSq])
-          wasm.launch('fill', { y, value: Number.NaN }, { items: plan.channels, grain: 65536 })
-        wasm.launch('fill', { y: statistics, value: Number.NaN }, { items: 3 * plan.channels, grain: 65536 })
-        return
-      }
-      launchGrouped(wasm, { x, y, scale, offset, statistics }, plan)
-      launchMoments(wasm, 'batchMoments', { statistics, mu, sigmaSq, datasetMu, datasetSigmaSq }, plan)
+    saves: ['X', 'scale', 'statistics'],
+    gradient: {
+      X: gradientOfX,
+      offset: (context) => normalizationGradients(context).dOffset,
+      scale: (context) => normalizationGradients(context).dScale,
+      datasetMu: null,
+      datasetSigmaSq: null,
     },
-  },
-  samples: () => [
-    { inputs: normalizationInputs([5, 3, 4, 2], 'SSCB', 4) },
-    { inputs: normalizationInputs([9, 2, 2, 3], 'SSCB', 2), options: { epsilon: 0.1 } },
-    { inputs: normalizationInputs([6, 3, 2], 'SCB', 3) },
-    { inputs: normalizationInputs([3, 4], 'CB', 3) },
-    { inputs: normalizationInputs([3, 2, 7], 'CBT', 3) },
-    { inputs: normalizationInputs([2, 3, 2, 3, 2, 2], 'SSSCBT', 3) },
-    { inputs: normalizationInputs([7, 3], 'SC', 3) },
-    {
+    kernels: {
+      reference({ inputs: { X, offset, scale, datasetMu, datasetSigmaSq }, outputs, plan }) {
+        const { Y, mu, sigmaSq, statistics } = outputs
+        referenceNormalization({ X, offset, scale }, { Y, statistics }, plan)
+        for (let c = 0; c < plan.channels; c++) {
+          const [oldMean, oldVariance] = [datasetMu?.[c], datasetSigmaSq?.[c]]
+          const variance = Math.max(0, statistics[3 * c + 2]! ** -2 - plan.epsilon)
+          mu[c] = joined(statistics[3 * c]!, oldMean, plan.meanDecay, plan)
+          sigmaSq[c] = joined(variance, oldVariance, plan.varianceDecay, plan)
+        }
+      },
+      wasm({ inputs: { X: x, offset, scale, datasetMu, datasetSigmaSq }, outputs, plan, wasm }) {
+        const { Y: y, mu, sigmaSq, statistics } = outputs
+        const at = { statistics, mu, sigmaSq, datasetMu, datasetSigmaSq }
+        if (isEmpty(plan)) {
+          launchNoMoments(wasm, at, plan)
+          return
+        }
+        launchGrouped(wasm, { x, y, scale, offset, statistics }, plan)
+        launchMoments(wasm, 'batchMoments', at, plan)
+      },
+    },
+    samples,
+  })
+}
+
+function isEmpty({ inner, outer }: BatchPlan): boolean {
+  return inner * outer === 0
+}
+
+/** A new value joined to an old one, if there is any; nothing was measured of an array without elements. */
+function joined(value: number, old: number | undefined, decay: number, plan: BatchPlan): number {
+  if (old === undefined) return value
+  return isEmpty(plan) ? old : old + decay * (value - old)
+}
+
+/** By the statistics of X. */
+export const batchnormOperation = trainingOperation('batchnorm', { epsilon: 1e-5 }, () => [
+  { inputs: normalizationInputs([5, 3, 4, 2], 'SSCB', 4) },
+  { inputs: normalizationInputs([9, 2, 2, 3], 'SSCB', 2), options: { epsilon: 0.1 } },
+  { inputs: normalizationInputs([6, 3, 2], 'SCB', 3) },
+  { inputs: normalizationInputs([3, 4], 'CB', 3) },
+  { inputs: normalizationInputs([3, 2, 7], 'CBT', 3) },
+  { inputs: normalizationInputs([2, 3, 2, 3, 2, 2], 'SSSCBT', 3) },
+  { inputs: normalizationInputs([7, 3], 'SC', 3) },
+])
+
+/** The same, where those of a data set may be joined with them. */
+export const batchnormWithStatisticsOperation = trainingOperation(
+  'batchnormWithStatistics',
+  { epsilon: 1e-5, meanDecay: undefined, varianceDecay: undefined },
+  () => [
+    { inputs: normalizationInputs([4, 3, 2], 'SCB', 3), options: { epsilon: 0.1 } },
+    ...[3, 0].map((observations) => ({
       inputs: {
-        ...normalizationInputs([2, 3, 3], 'SCB', 3),
+        ...normalizationInputs([2, 3, observations], 'SCB', 3),
         datasetMu: { size: [3, 1] },
-        datasetSigmaSq: { size: [3], format: 'C', values: (i) => 0.5 + i },
+        datasetSigmaSq: { size: [3], format: 'C', values: (i: number) => 0.5 + i },
       },
       options: { meanDecay: 0.3, varianceDecay: 0.6 },
-    },
+    })),
   ],
-})
+)
 
 function gradientOfX(context: TrainingContext): DlArray {
   const { gradients, plan, saved, inputs } = context
@@ -346,7 +393,8 @@ export interface BatchNormalized<F extends string = string> {
 /**
  * Batch normalization as in training, with its statistics: `[Y, mu, sigmaSq] = batchnorm(X, offset, scale)`. Given the
  * statistics of a data set, it gives them updated: `[Y, datasetMu, datasetSigmaSq] = batchnorm(X, offset, scale, datasetMu,
- * datasetSigmaSq)`, each decay * that of X + (1 - decay) * the old one; Y does not depend on them.
+ * datasetSigmaSq)`, each decay * that of X + (1 - decay) * the old one; Y does not depend on them. X without elements leaves
+ * them as they are, and has statistics of NaN itself.
  *
  * Other arguments and errors as in {@link batchnorm}. Source: MATLAB, `batchnorm`.
  */
@@ -372,7 +420,7 @@ export function batchnormWithStatistics(
 ): BatchNormalized {
   const { first, second, options } = statisticsAndOptions(more, 'batchnormWithStatistics')
   const dataset = first && { datasetMu: first, datasetSigmaSq: second! }
-  return callFor(batchnormOperation, { X, offset, scale, ...dataset }, options, ['Y', 'mu', 'sigmaSq'])
+  return callFor(batchnormWithStatisticsOperation, { X, offset, scale, ...dataset }, options, ['Y', 'mu', 'sigmaSq'])
 }
 
 /** Both statistics, or none, and the options behind them. */

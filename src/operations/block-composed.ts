@@ -2,7 +2,7 @@ import type { DlArray } from '../array/dlarray.js'
 import type { Elements } from '../array/storage.js'
 import { liveTrace, type TraceEntry, withoutRecording, withRecording } from '../autodiff/record.js'
 import { makeArray, scope } from '../memory/scope.js'
-import { batchnormGivenOperation, batchnormOperation } from './batchnorm.js'
+import { batchnormGivenOperation, batchnormWithStatisticsOperation } from './batchnorm.js'
 import { type BlockInputs, type BlockOptions, poolingOf, windowsOf } from './block-options.js'
 import { dlconvOperation } from './convolution.js'
 import { groupnormOperation } from './groupnorm.js'
@@ -41,7 +41,7 @@ export function composedBlock(
     else if (numGroups === 'batch') {
       const dataset = mu && sigmaSq && { datasetMu: mu, datasetSigmaSq: sigmaSq }
       const decays = dataset && { meanDecay, varianceDecay }
-      const all = batchnormOperation.runAll({ ...normalized, ...dataset }, { epsilon, ...decays })
+      const all = batchnormWithStatisticsOperation.runAll({ ...normalized, ...dataset }, { epsilon, ...decays })
       ;({ Y, statistics, mu: batchMu, sigmaSq: batchSigmaSq } = all)
     } else ({ Y, statistics } = groupnormOperation.runAll(normalized, { numGroups, epsilon }))
   }
@@ -85,7 +85,7 @@ export function composedGradients(
     const { node }: TraceEntry = entry
     const flowing: DlArray = gradient
     const wanted = node.inputs.map((input) => input !== undefined)
-    const all = node.operation === 'batchnorm' ? [flowing, batchMu, batchSigmaSq] : [flowing]
+    const all = node.operation === batchnormWithStatisticsOperation.name ? [flowing, batchMu, batchSigmaSq] : [flowing]
     const results = differentiate(() => node.differentiate(all, wanted))
     node.inputNames.forEach((name, i) => {
       if (i > 0) gradients[name as keyof BlockInputs<unknown>] = results[i]

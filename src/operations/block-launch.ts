@@ -1,6 +1,6 @@
 import { numel } from '../array/format.js'
 import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
-import { launchMoments } from './batchnorm.js'
+import { launchMoments, launchNoMoments } from './batchnorm.js'
 import type { BlockInputs, BlockParameter, BlockPlan } from './block-options.js'
 import {
   filterGradientCut,
@@ -124,6 +124,11 @@ export function launchBlock(
   const { scale, offset, Y: y } = at
   const across = plan.normalization === 'across'
   const { channels, convolution } = plan
+  if (across && plan.inner * plan.observations === 0) {
+    const { statistics, batchMu: mu, batchSigmaSq: sigmaSq, mu: datasetMu, sigmaSq: datasetSigmaSq } = at
+    launchNoMoments(wasm, { statistics, mu, sigmaSq, datasetMu, datasetSigmaSq }, plan)
+    return
+  }
   const withPartials = (use: (partials: number) => void) =>
     across ? wasm.withTemporary(16 * channels * plan.observations, use) : use(0)
   withStatistics(wasm, plan, at, (statistics) =>

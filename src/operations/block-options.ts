@@ -1,7 +1,7 @@
 import type { ArrayInfo } from '../array/dlarray.js'
 import { describe, numel } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
-import { batchnormGivenOperation, batchnormOperation } from './batchnorm.js'
+import { batchnormGivenOperation, batchnormWithStatisticsOperation } from './batchnorm.js'
 import { dlconvOperation } from './convolution.js'
 import {
   type ConvolutionGeometry,
@@ -206,7 +206,7 @@ function normalizationOf(
   if (numGroups === 'batch') {
     const dataset = mu && sigmaSq && { datasetMu: mu, datasetSigmaSq: sigmaSq }
     const decays = dataset && { meanDecay, varianceDecay }
-    batchnormOperation.infer({ X, offset, scale, ...dataset }, { epsilon, ...decays })
+    batchnormWithStatisticsOperation.infer({ X, offset, scale, ...dataset }, { epsilon, ...decays })
     return { normalization: 'across', groupChannels: 1 }
   }
   groupnormOperation.infer({ X, offset, scale }, { numGroups, epsilon })

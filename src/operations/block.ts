@@ -115,6 +115,7 @@ function groupedSamples(numGroups: BlockOptions['numGroups']): Sample<Input, Blo
   const small = { isNormalized: true, weights: [2, 1, 1, 2] }
   return [
     sample([5, 3, 4, 2], 'SSCB', { numGroups, epsilon: 0.1 }, normalized),
+    sample([3, 2, 2, 0], 'SSCB', { numGroups, activation: 'relu' }, normalized),
     sample([5, 2, 4, 3], 'SSCB', { numGroups, activation: 'leakyrelu', leak: 0.2 }, normalized),
     sample([10, 4, 2, 2], 'SSCB', { numGroups, activation: 'relu', pooling: 'max', ...two }, normalized),
     sample([7, 5, 2, 2], 'SSCB', { numGroups, pooling: 'max', poolSize: 3, poolStride: 2, poolPadding: 1 }, normalized),

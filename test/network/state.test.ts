@@ -17,6 +17,7 @@ import { reluLayer } from '../../src/layers/relu.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
 import { scope } from '../../src/memory/scope.js'
 import { type DlNetwork, dlnetwork } from '../../src/network/dlnetwork.js'
+import { setFusion } from '../../src/network/fusion.js'
 import { deserializeNetwork, loadNetwork, saveNetwork, serializeNetwork } from '../../src/network/network-file.js'
 import { times } from '../../src/operations/arithmetic.js'
 import { batchnorm } from '../../src/operations/batchnorm.js'
@@ -171,6 +172,56 @@ describe('the state of a network', () => {
     ).toMatchInlineSnapshot(
       `"NetworkError: dlnetwork.state: expected a list of { layer, parameter, value } like the network's own, the values dlarrays, but got 'batchnorm/Scale', which the network does not have. Take net.state and replace values."`,
     )
+  })
+
+  it('has no variance below 0 and no statistics that are not numbers', () => {
+    const net = small()
+    const before = stateOf(net)
+    const [mean, variance] = net.state
+    const assigned = (mu: number[], sigmaSq: number[]) => () => {
+      net.state = [
+        { ...mean!, value: dlarray(mu) },
+        { ...variance!, value: dlarray(sigmaSq) },
+      ]
+    }
+    expect(message(assigned([1, 2, 3, 4], [1, 2, -3, 4]))).toMatchInlineSnapshot(
+      `"OptionError: layer 'batchnorm' (Batch Normalization: Batch normalization with 4 channels): expected variances of 0 or more for TrainedVariance, but got -3. Give the variance of each channel."`,
+    )
+    expect(message(assigned([1, 2, 3, 4], [1, NaN, 3, 4]))).toMatchInlineSnapshot(
+      `"OptionError: layer 'batchnorm' (Batch Normalization: Batch normalization with 4 channels): expected variances of 0 or more for TrainedVariance, but got NaN. Give the variance of each channel."`,
+    )
+    expect(message(assigned([1, 2, 3, NaN], [1, 2, 3, 4]))).toMatchInlineSnapshot(
+      `"OptionError: layer 'batchnorm' (Batch Normalization: Batch normalization with 4 channels): expected numbers for TrainedMean, but got NaN. Give the mean of each channel."`,
+    )
+    expect(message(() => batchNormalizationLayer({ trainedVariance: [1, NaN] }))).toMatchInlineSnapshot(
+      `"OptionError: batchNormalizationLayer: expected variances of 0 or more for trainedVariance, but got NaN. Give the variance of each channel."`,
+    )
+    // Nothing was replaced, not even what would have fitted.
+    expect(stateOf(net)).toEqual(before)
+    assigned([1, 2, 3, 4], [0, 2, 3, 4])()
+    expect(stateOf(net)).toEqual([
+      [1, 2, 3, 4],
+      [0, 2, 3, 4],
+    ])
+  })
+
+  it.each(['fused', 'layer by layer'])('stays as it is where there are no observations: %s', (how) => {
+    const net = small()
+    net.state = net.forward(images(1)).state
+    const empty = dlarray(new Float32Array(0), [6, 6, 2, 0], 'SSCB')
+    setFusion(how === 'fused')
+    try {
+      const { outputs, state } = net.forward(empty)
+      expect(outputs[0]!.size).toEqual([2, 0])
+      expect(state.map(({ value }) => [...value!.values()])).toEqual(stateOf(net))
+      const gradients = dlfeval((traced: DlNetwork) => {
+        const { outputs } = traced.forward(empty)
+        return dlgradient(sum(times(outputs[0]!, outputs[0]!), 'all'), traced.learnables)
+      }, net)
+      for (const { value } of gradients) expect(value!.values().every((one) => one === 0)).toBe(true)
+    } finally {
+      setFusion(true)
+    }
   })
 
   it('is saved and loaded', async () => {

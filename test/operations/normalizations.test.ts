@@ -271,6 +271,16 @@ describe('batchnorm', () => {
     expect(Y.values()[0]).toBe(5)
   })
 
+  it.each(['single', 'double'] as const)('leaves statistics alone where there are no elements: %s', (type) => {
+    const X = dlarray(new Float32Array(0), [4, 2, 0], 'SCB', { type })
+    const { offset, scale } = parameters(2, type)
+    const [datasetMu, datasetSigmaSq] = [dlarray([0.3, -7], { type }), dlarray([0.1, 5], { type })]
+    const { Y, mu, sigmaSq } = batchnormWithStatistics(X, offset, scale, datasetMu, datasetSigmaSq)
+    expect(Y.size).toEqual([4, 2, 0])
+    expect([...mu.values()]).toEqual([...datasetMu.values()])
+    expect([...sigmaSq.values()]).toEqual([...datasetSigmaSq.values()])
+  })
+
   it.each(['single', 'double'] as const)('has no mean of no elements: %s', (type) => {
     const X = dlarray(new Float32Array(0), [4, 2, 0], 'SCB', { type })
     const { offset, scale } = parameters(2, type)
@@ -338,13 +348,24 @@ describe('errors', () => {
     expect(
       message(() => batchnormWithStatistics(X, three, three, three, three, { meanDecay: 2 })),
     ).toMatchInlineSnapshot(
-      `"OptionError: batchnorm: expected a meanDecay from 0 to 1, but got 2. It is the part of the new statistics in the updated ones; 0.1 is the default."`,
+      `"OptionError: batchnormWithStatistics: expected a meanDecay from 0 to 1, but got 2. It is the part of the new statistics in the updated ones; 0.1 is the default."`,
     )
     expect(message(() => batchnorm(X, three, three, { meanDecay: 0.5 } as never))).toMatchInlineSnapshot(
-      `"OptionError: batchnorm: expected meanDecay only with the statistics of a data set, but got 0.5. It is the part of the new statistics in the updated ones; 0.1 is the default."`,
+      `"OptionError: batchnorm: expected options among epsilon, but got 'meanDecay'. Check the spelling, or leave it out."`,
+    )
+    expect(message(() => batchnormWithStatistics(X, three, three, { meanDecay: 0.5 } as never))).toMatchInlineSnapshot(
+      `"OptionError: batchnormWithStatistics: expected meanDecay only with the statistics of a data set, but got 0.5. It is the part of the new statistics in the updated ones; 0.1 is the default."`,
+    )
+    expect(
+      message(() => batchnormWithStatistics(X, three, three, three, three, { decay: 0.5 } as never)),
+    ).toMatchInlineSnapshot(
+      `"OptionError: batchnormWithStatistics: expected options among epsilon, meanDecay, varianceDecay, but got 'decay'. Check the spelling, or leave it out."`,
+    )
+    expect(message(() => batchnormWithStatistics(X, three, dlarray([1, 2])))).toMatchInlineSnapshot(
+      `"DimensionError: batchnormWithStatistics: expected scale with one element for each of the 3 channels, but got 2×1 unformatted for X of 4(S) × 3(C) × 2(B). Give scale 3 elements along one dimension."`,
     )
     expect(message(() => batchnormWithStatistics(dlarray([1, 2]), three, three))).toMatchInlineSnapshot(
-      `"DimensionError: batchnorm: expected an array with a channel dimension (C), but got 2×1 unformatted. Label it with dlarray(X, format) or give dataFormat."`,
+      `"DimensionError: batchnormWithStatistics: expected an array with a channel dimension (C), but got 2×1 unformatted. Label it with dlarray(X, format) or give dataFormat."`,
     )
   })
 })
