@@ -1,7 +1,5 @@
 import { bytesMoved, elements, type Task } from '../task.js'
-import { convolutionRows } from './convolution.js'
-import { networkRows } from './network.js'
-import { normalizationRows } from './normalization.js'
+import { rows } from './all.js'
 import type { Row } from './row.js'
 
 /** A row and where it stands in the chart. */
@@ -54,9 +52,8 @@ function roofline(): ScalingRow[] {
     ['convolution-3x3-forward', '3x3 convolution', 2 * 4 * 64 * 576 * 128 ** 2, 2 * 4 * 4 * 64 * 128 ** 2],
     ['matmul', 'matrix product', 2 * 1024 ** 3, 3 * 4 * 1024 ** 2],
   ]
-  const all = [...networkRows, ...convolutionRows, ...normalizationRows]
   return points.map(([name, label, flop, bytes]) => ({
-    row: all.find((row) => row.name === name)!,
+    row: rows.find((row) => row.name === name)!,
     series: 'roofline',
     x: flop / bytes,
     amount: flop / 1e9,
