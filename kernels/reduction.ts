@@ -1,4 +1,4 @@
-// Sum, product, largest and smallest element over any set of dimensions.
+// Sum, product, largest and smallest element over any set of dimensions, and the sum of the products of two arrays.
 //
 // x is float32, column-major, seen as alternating kept and reduced dimensions: neighbours that share a fate are one
 // dimension. So x has the sizes [kept0, reduced0, kept1, reduced1, kept2, reduced2, kept3] with kept0 = 1 where the
@@ -18,10 +18,12 @@ import { scratch } from './scratch';
 @unmanaged
 class Reduction {
   x: usize;
+  /** Sum of products: the other factor, like x. Else unused. */
+  other: usize;
   y: usize;
   /** float64 [results, parts]; unused with one part. */
   partials: usize;
-  /** 0 sum, 1 product, 2 max, 3 min, 4 sum of squares. */
+  /** 0 sum, 1 product, 2 max, 3 min, 4 sum of products. */
   code: i32;
   kept0: i32;
   reduced0: i32;
@@ -36,25 +38,30 @@ class Reduction {
   factor: f32;
 }
 
-// Functions are classes so that the loops can be compiled for each; no method reads `this`.
+// Functions are classes so that the loops can be compiled for each; no method reads `this`. `take` gets four elements, and
+// where the other factor's elements lie.
 class Sum {
   @inline start(): f32 { return 0; }
   @inline start64(): f64 { return 0; }
-  @inline take(x: v128): v128 { return x; }
+  @inline take(x: v128, other: usize): v128 { return x; }
+  @inline takePart(x: v128, other: usize, n: i32): v128 { return x; }
   @inline join(a: v128, b: v128): v128 { return f32x4.add(a, b); }
   @inline join64(a: f64, b: f64): f64 { return a + b; }
 }
 class Product {
   @inline start(): f32 { return 1; }
   @inline start64(): f64 { return 1; }
-  @inline take(x: v128): v128 { return x; }
+  @inline take(x: v128, other: usize): v128 { return x; }
+  @inline takePart(x: v128, other: usize, n: i32): v128 { return x; }
   @inline join(a: v128, b: v128): v128 { return f32x4.mul(a, b); }
   @inline join64(a: f64, b: f64): f64 { return a * b; }
 }
-class SumOfSquares {
+// the bits that the sum of the written products has
+class SumOfProducts {
   @inline start(): f32 { return 0; }
   @inline start64(): f64 { return 0; }
-  @inline take(x: v128): v128 { return f32x4.mul(x, x); }
+  @inline take(x: v128, other: usize): v128 { return f32x4.mul(x, v128.load(other)); }
+  @inline takePart(x: v128, other: usize, n: i32): v128 { return f32x4.mul(x, loadPart(other, n)); }
   @inline join(a: v128, b: v128): v128 { return f32x4.add(a, b); }
   @inline join64(a: f64, b: f64): f64 { return a + b; }
 }
@@ -62,7 +69,8 @@ class SumOfSquares {
 class Largest {
   @inline start(): f32 { return NaN; }
   @inline start64(): f64 { return NaN; }
-  @inline take(x: v128): v128 { return x; }
+  @inline take(x: v128, other: usize): v128 { return x; }
+  @inline takePart(x: v128, other: usize, n: i32): v128 { return x; }
   @inline join(a: v128, b: v128): v128 {
     return v128.bitselect(b, a, v128.or(f32x4.gt(b, a), f32x4.ne(a, a)));
   }
@@ -71,7 +79,8 @@ class Largest {
 class Smallest {
   @inline start(): f32 { return NaN; }
   @inline start64(): f64 { return NaN; }
-  @inline take(x: v128): v128 { return x; }
+  @inline take(x: v128, other: usize): v128 { return x; }
+  @inline takePart(x: v128, other: usize, n: i32): v128 { return x; }
   @inline join(a: v128, b: v128): v128 {
     return v128.bitselect(b, a, v128.or(f32x4.lt(b, a), f32x4.ne(a, a)));
   }
@@ -87,8 +96,9 @@ function joinLanes<F>(value: f64, lanes: v128): f64 {
 }
 
 /** Joins `count` neighbouring elements to `value`: four vectors at a time, at most 32 of each, then float64. */
-function reduceRun<F>(x: usize, count: i32, value: f64): f64 {
+function reduceRun<F>(x: usize, apart: usize, count: i32, value: f64): f64 {
   const f = changetype<F>(0);
+  let other = x + apart;
   let left = count;
   while (left >= 16) {
     let steps = min(left >> 4, 32);
@@ -98,11 +108,12 @@ function reduceRun<F>(x: usize, count: i32, value: f64): f64 {
     let a2 = a0;
     let a3 = a0;
     while (steps > 0) {
-      a0 = f.join(a0, f.take(v128.load(x)));
-      a1 = f.join(a1, f.take(v128.load(x, 16)));
-      a2 = f.join(a2, f.take(v128.load(x, 32)));
-      a3 = f.join(a3, f.take(v128.load(x, 48)));
+      a0 = f.join(a0, f.take(v128.load(x), other));
+      a1 = f.join(a1, f.take(v128.load(x, 16), other + 16));
+      a2 = f.join(a2, f.take(v128.load(x, 32), other + 32));
+      a3 = f.join(a3, f.take(v128.load(x, 48), other + 48));
       x += 64;
+      other += 64;
       --steps;
     }
     value = joinLanes<F>(value, f.join(f.join(a0, a1), f.join(a2, a3)));
@@ -110,11 +121,12 @@ function reduceRun<F>(x: usize, count: i32, value: f64): f64 {
   if (left > 0) {
     let a = f32x4.splat(f.start());
     for (; left >= 4; left -= 4) {
-      a = f.join(a, f.take(v128.load(x)));
+      a = f.join(a, f.take(v128.load(x), other));
       x += 16;
+      other += 16;
     }
     if (left > 0) {
-      a = f.join(a, v128.bitselect(f.take(loadPart(x, left)), f32x4.splat(f.start()), maskPart(left)));
+      a = f.join(a, v128.bitselect(f.takePart(loadPart(x, left), other, left), f32x4.splat(f.start()), maskPart(left)));
     }
     value = joinLanes<F>(value, a);
   }
@@ -151,7 +163,7 @@ function reduceInner<F>(p: Reduction, begin: i32, end: i32): void {
     let r2 = i / (run * p.reduced1);
     while (i < to) {
       const n = min(run - start, to - i);
-      value = reduceRun<F>(base + ((<usize>start + <usize>r1 * step1 + <usize>r2 * step2) << 2), n, value);
+      value = reduceRun<F>(base + ((<usize>start + <usize>r1 * step1 + <usize>r2 * step2) << 2), p.other - p.x, n, value);
       i += n;
       start = 0;
       if (++r1 == p.reduced1) {
@@ -173,6 +185,7 @@ function reduceOuter<F>(p: Reduction, begin: i32, end: i32): void {
   const step1 = step0 * <usize>p.reduced0 * <usize>p.kept1;
   const step2 = step1 * <usize>p.reduced1 * <usize>p.kept2;
   const totals = scratch;
+  const apart = p.other - p.x;
   let item = begin;
   while (item < end) {
     const part = item / results;
@@ -207,10 +220,10 @@ function reduceOuter<F>(p: Reduction, begin: i32, end: i32): void {
           let a2 = a0;
           let a3 = a0;
           for (; steps > 0; --steps) {
-            a0 = f.join(a0, f.take(v128.load(x)));
-            a1 = f.join(a1, f.take(v128.load(x, 16)));
-            a2 = f.join(a2, f.take(v128.load(x, 32)));
-            a3 = f.join(a3, f.take(v128.load(x, 48)));
+            a0 = f.join(a0, f.take(v128.load(x), x + apart));
+            a1 = f.join(a1, f.take(v128.load(x, 16), x + apart + 16));
+            a2 = f.join(a2, f.take(v128.load(x, 32), x + apart + 32));
+            a3 = f.join(a3, f.take(v128.load(x, 48), x + apart + 48));
             x += step0;
           }
           addTotals<F>(totals, a0);
@@ -224,12 +237,12 @@ function reduceOuter<F>(p: Reduction, begin: i32, end: i32): void {
             let a = f32x4.splat(f.start());
             if (valid >= 4) {
               for (let s = 0; s < steps; ++s) {
-                a = f.join(a, f.take(v128.load(at)));
+                a = f.join(a, f.take(v128.load(at), at + apart));
                 at += step0;
               }
             } else {
               for (let s = 0; s < steps; ++s) {
-                a = f.join(a, f.take(loadPart(at, valid)));
+                a = f.join(a, f.takePart(loadPart(at, valid), at + apart, valid));
                 at += step0;
               }
             }
@@ -279,7 +292,7 @@ export function reduce(b: Reduction, begin: i32, end: i32): void {
     case 3:
       return reduceWith<Smallest>(b, begin, end);
     case 4:
-      return reduceWith<SumOfSquares>(b, begin, end);
+      return reduceWith<SumOfProducts>(b, begin, end);
   }
 }
 

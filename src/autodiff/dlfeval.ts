@@ -1,4 +1,5 @@
 import type { DlArray } from '../array/dlarray.js'
+import { evaluating } from '../array/storage.js'
 import { OptionError } from '../errors.js'
 import { arraysIn, makeArray, type NoPromise, scoped } from '../memory/scope.js'
 import { relabelOperation } from '../operations/relabel.js'
@@ -24,14 +25,12 @@ export function dlfeval<A extends readonly unknown[], T>(fn: (...inputs: A) => T
       got: typeof fn,
       remedy: 'Call dlfeval((x) => ..., x).',
     })
-  const result = scoped<T>(
-    () =>
-      withRecording((tape) => {
-        const traced = inputs.map((input) => trace(input, tape)) as readonly unknown[] as A
-        return fn(...traced)
-      }),
-    'dlfeval',
-  )
+  const recorded = () =>
+    withRecording((tape) => {
+      const traced = inputs.map((input) => trace(input, tape)) as readonly unknown[] as A
+      return fn(...traced)
+    })
+  const result = evaluating(() => scoped<T>(recorded, 'dlfeval'))
   for (const array of arraysIn(result)) dropEndedTrace(array)
   return result
 }

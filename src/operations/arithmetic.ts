@@ -34,6 +34,8 @@ export const timesOperation = binaryOperation({
   },
   // The other operand expands the gradient in every dimension in which this one was expanded.
   lazyExpansion: true,
+  // One loop, along which each operand goes on or stands still, at least one of them going on.
+  isProduct: ({ nest: { extents, steps } }) => extents.length === 1 && steps.some(([step]) => step === 1),
 })
 
 /** The gradient times the other operand: that operand itself where the gradient is the 1 that a backward pass begins with. */

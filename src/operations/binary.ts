@@ -20,6 +20,7 @@ export interface BinaryDefinition {
   readonly saves: readonly ('A' | 'B' | 'Y')[]
   readonly gradient: { readonly A: BinaryRule | null; readonly B: BinaryRule | null }
   readonly lazyExpansion?: boolean
+  readonly isProduct?: (plan: BinaryPlan) => boolean
   /** Values that samples take, standard normal unless given. */
   readonly domain?: { readonly A?: (index: number) => number; readonly B?: (index: number) => number }
 }
@@ -33,6 +34,7 @@ export function binaryOperation({
   saves,
   gradient,
   lazyExpansion,
+  isProduct,
   domain,
 }: BinaryDefinition) {
   return operation({
@@ -47,6 +49,7 @@ export function binaryOperation({
     saves,
     gradient,
     lazyExpansion,
+    isProduct,
     kernels: {
       reference({ inputs: { A, B }, outputs: { Y }, plan }) {
         eachPair(plan.nest, (to, a, b) => {

@@ -3,7 +3,7 @@ import { normalized } from '../array/format.js'
 import { OptionError } from '../errors.js'
 import { minusOperation, scaled, timesOperation } from './arithmetic.js'
 import { operation } from './operation.js'
-import { dimensionsOver, eachReduced, launchReduction, type Over, reducedSize, reductionPlan } from './reduction.js'
+import { dimensionsOver, eachReduced, launchSum, type Over, reducedSize, reductionPlan } from './reduction.js'
 import { sqrtOperation } from './sqrt.js'
 import { type Reducible, type SumOver, sumOperation } from './sum.js'
 
@@ -24,6 +24,7 @@ export const meanOperation = operation({
   saves: [],
   gradient: { X: ({ gradient, plan }) => scaled(gradient, 1 / plan.terms) },
   lazyExpansion: true,
+  takesProduct: true,
   kernels: {
     reference({ inputs: { X }, outputs: { Y }, plan }) {
       Y.fill(0)
@@ -32,8 +33,8 @@ export const meanOperation = operation({
       })
       for (let i = 0; i < Y.length; i++) Y[i]! /= plan.terms
     },
-    wasm({ inputs, outputs, plan, wasm }) {
-      launchReduction(wasm, 'sum', inputs.X, outputs.Y, plan, 1 / plan.terms)
+    wasm({ inputs, outputs, plan, product, wasm }) {
+      launchSum(wasm, product ?? inputs.X, outputs.Y, plan, 1 / plan.terms)
     },
   },
   samples: () => [

@@ -1,6 +1,7 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import type { Elements } from '../array/storage.js'
 import { OptionError } from '../errors.js'
+import { makeArray } from '../memory/scope.js'
 import { minusOperation, plusOperation, rdivideOperation, scaled, timesOperation } from './arithmetic.js'
 import { scalar } from './call.js'
 import { launchGrouped, launchGroupedGradient, type NormalizationPlan } from './grouped-normalization.js'
@@ -164,12 +165,26 @@ export function normalizationGradients(context: NormalizationContext): Gradients
   return context.shared(() => {
     if (context.recording) return composedGradients(context)
     const { X, scale, statistics } = context.saved
-    const { dX, dOffset, dScale } = normalizationGradientOperation.runAll(
-      { dY: context.gradient, X, scale, statistics },
-      { plan: context.plan },
-    )
-    return { dX, dOffset: shapedLike(dOffset, context.inputs.offset), dScale: shapedLike(dScale, context.inputs.scale) }
+    const waiting = waitingScale(context.gradient)
+    const run = (dY: DlArray, scale: DlArray) =>
+      normalizationGradientOperation.runAll({ dY, X, scale, statistics }, { plan: context.plan })
+    const perChannel = (gradient: DlArray, target: ArrayInfo) =>
+      shapedLike(waiting ? timesOperation.run({ A: gradient, B: waiting.factor }) : gradient, target)
+    // All three are linear in dY, that of X in dY times scale: a number that waits before dY goes to scale instead.
+    const { dX, dOffset, dScale } = waiting
+      ? run(waiting.array, timesOperation.run({ A: scale, B: waiting.factor }))
+      : run(context.gradient, scale)
+    const { inputs } = context
+    return { dX, dOffset: perChannel(dOffset, inputs.offset), dScale: perChannel(dScale, inputs.scale) }
   })
+}
+
+/** The two parts of an array that is not written yet, being the product of another and a number. */
+function waitingScale({ storage, size, dims, type }: DlArray): { array: DlArray; factor: DlArray } | undefined {
+  const [a, b] = storage.product?.factors ?? []
+  const [whole, single] = a?.length === 1 ? [b, a] : [a, b]
+  if (whole?.length !== storage.length || single?.length !== 1) return undefined
+  return { array: makeArray(whole, size, dims, type), factor: makeArray(single, [1, 1], '', type) }
 }
 
 /** An array with a dimension for the elements, channels and observations that belong together, and for those that do not. */

@@ -1,6 +1,6 @@
 import type { ArrayInfo, DlArray, UnderlyingType } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
-import type { BackendName, Elements, Storage } from '../array/storage.js'
+import { type BackendName, type Elements, productsMayWait, type Storage } from '../array/storage.js'
 import { type NodeRule, save, type Tape, tapeOf } from '../autodiff/record.js'
 import { backendNamed, chosenBackend, wasmBackend } from '../backends/current.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
@@ -24,6 +24,8 @@ export interface WasmCall<I extends string, U extends string, P> {
   readonly inputs: { readonly [K in I]: number }
   readonly outputs: { readonly [K in U]: number }
   readonly plan: P
+  /** The addresses of the factors where the first input is a product that is not written; its own address is then 0. */
+  readonly product?: readonly [number, number]
   /** Launches kernels and lends temporary memory. */
   readonly wasm: WasmBackend
 }
@@ -84,6 +86,10 @@ export interface Definition<I extends string, Q extends I, U extends string, O e
    * backward loop expands them when an operation without this needs it. Default false.
    */
   readonly lazyExpansion?: boolean
+  /** Whether the output is the product of two inputs, element by element or with a single element: it may wait to be written. */
+  readonly isProduct?: (plan: P) => boolean
+  /** Whether the WebAssembly kernel takes the factors of a first input that waits, both of its size. Default false. */
+  readonly takesProduct?: boolean
   /** A kernel on each backend, or `'view'`: the output is the first input's elements under another size or format. */
   readonly kernels:
     | 'view'
@@ -323,12 +329,18 @@ function runKernels<I extends string, Q extends I, U extends string, O extends o
     else {
       const wasm = wasmBackend()
       const address = (storage: Storage | undefined) => (storage ? wasm.pointer(storage) : 0)
-      kernels.wasm({
-        inputs: byName(inputNames, inputs.map(address)) as { [K in I]: number },
-        outputs: byName(outputNames, outputs.map(address)) as { [K in U]: number },
-        plan,
-        wasm,
-      })
+      const factors = definition.takesProduct ? wholeFactors(inputs[0]) : undefined
+      const run = () =>
+        kernels.wasm({
+          inputs: byName(inputNames, factors ? [0] : inputs.map(address)) as { [K in I]: number },
+          outputs: byName(outputNames, outputs.map(address)) as { [K in U]: number },
+          plan,
+          product: factors && [address(factors[0]), address(factors[1])],
+          wasm,
+        })
+      const waits = productsMayWait() && moved.length === 0 && definition.isProduct?.(plan)
+      if (waits) outputs[0]!.wait({ factors: [inputs[0]!, inputs[1]!], write: run })
+      else run()
     }
   } catch (error) {
     for (const storage of outputs) storage.release()
@@ -338,6 +350,12 @@ function runKernels<I extends string, Q extends I, U extends string, O extends o
   }
   for (const storage of outputs) storage.handOver()
   return outputs
+}
+
+/** The factors of a product that waits, where both have its size. */
+function wholeFactors(storage: Storage | undefined): readonly [Storage, Storage] | undefined {
+  const factors = storage?.product?.factors
+  return factors?.every(({ length }) => length === storage?.length) ? factors : undefined
 }
 
 function moveTo(target: BackendName, storage: Storage): Storage {

@@ -116,7 +116,7 @@ export function eachReduced({ extents, reduced }: ReductionPlan, visit: (to: num
 }
 
 /** What a reduction computes, in the order of the kernel's codes. */
-export const reductions = ['sum', 'product', 'max', 'min', 'sumOfSquares'] as const
+export const reductions = ['sum', 'product', 'max', 'min', 'sumOfProducts'] as const
 export type Reduction = (typeof reductions)[number]
 
 /** Terms that one piece of a long reduction has; the number of pieces depends on sizes alone. */
@@ -128,7 +128,10 @@ const GRAIN = 16384
 /** Runs of reduced dimensions that the kernel takes in one launch. */
 const KERNEL_RUNS = 3
 
-/** y = factor * reduction(x) over the plan's reduced runs, float32 in the heap. */
+/**
+ * y = factor * reduction(x) over the plan's reduced runs, float32 in the heap. For a sum of products, `other` is the address
+ * of the elements that those of x are multiplied by.
+ */
 export function launchReduction(
   wasm: WasmBackend,
   reduction: Reduction,
@@ -136,6 +139,7 @@ export function launchReduction(
   y: number,
   plan: ReductionPlan,
   factor = 1,
+  other = 0,
 ): void {
   const { kept, reduced } = runsOf(plan)
   if (reduced.length > KERNEL_RUNS) {
@@ -145,8 +149,8 @@ export function launchReduction(
     const over = plan.reduced.flatMap((is, i) => (is && !first.reduced[i] ? [i] : []))
     const bytes = 4 * size.reduce((a, b) => a * b, 1)
     wasm.withTemporary(bytes, (middle) => {
-      launchReduction(wasm, reduction, x, middle, reductionPlan(plan.extents, indicesOf(first.reduced)))
-      const rest = reduction === 'sumOfSquares' ? 'sum' : reduction
+      launchReduction(wasm, reduction, x, middle, reductionPlan(plan.extents, indicesOf(first.reduced)), 1, other)
+      const rest = reduction === 'sumOfProducts' ? 'sum' : reduction
       launchReduction(wasm, rest, middle, y, reductionPlan(size, over), factor)
     })
     return
@@ -165,6 +169,7 @@ export function launchReduction(
   const launch = (partials: number) => {
     const block = {
       x,
+      other,
       y,
       partials,
       code: reductions.indexOf(reduction),
@@ -186,6 +191,18 @@ export function launchReduction(
   }
   if (parts > 1) wasm.withTemporary(8 * results * parts, launch)
   else launch(0)
+}
+
+/** y = factor * sum(x), or the sum of the products of two arrays, over the plan's reduced runs, float32 in the heap. */
+export function launchSum(
+  wasm: WasmBackend,
+  x: number | readonly [number, number],
+  y: number,
+  plan: ReductionPlan,
+  factor = 1,
+): void {
+  if (typeof x === 'number') launchReduction(wasm, 'sum', x, y, plan, factor)
+  else launchReduction(wasm, 'sumOfProducts', x[0], y, plan, factor, x[1])
 }
 
 /** The runs as the kernel counts them: kept and reduced ones in turn, beginning with a kept one (1 when there is none). */

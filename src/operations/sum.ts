@@ -4,7 +4,7 @@ import { DimensionError } from '../errors.js'
 import { alignedSize, loopNest } from './expansion.js'
 import { copyRegion, launchCopy } from './movement.js'
 import { operation } from './operation.js'
-import { dimensionsOver, eachReduced, launchReduction, type Over, reducedSize, reductionPlan } from './reduction.js'
+import { dimensionsOver, eachReduced, launchSum, type Over, reducedSize, reductionPlan } from './reduction.js'
 import { relabelOperation } from './relabel.js'
 
 /* Sum and expansion are each other's adjoint, so they stand in one file. */
@@ -25,6 +25,7 @@ export const sumOperation = operation({
   saves: [],
   gradient: { X: ({ gradient }) => gradient },
   lazyExpansion: true,
+  takesProduct: true,
   kernels: {
     reference({ inputs: { X }, outputs: { Y }, plan }) {
       const totals = new Float64Array(Y.length)
@@ -33,8 +34,8 @@ export const sumOperation = operation({
       })
       Y.set(totals)
     },
-    wasm({ inputs, outputs, plan, wasm }) {
-      launchReduction(wasm, 'sum', inputs.X, outputs.Y, plan)
+    wasm({ inputs, outputs, plan, product, wasm }) {
+      launchSum(wasm, product ?? inputs.X, outputs.Y, plan)
     },
   },
   samples: () => [

@@ -35,6 +35,7 @@ export class WasmStorage extends Storage {
 
   /** Of the first element. */
   get address(): number {
+    this.settle()
     if (this.#address !== 0) return this.#address
     throw new MemoryError({
       call: 'reading an array',
@@ -45,6 +46,7 @@ export class WasmStorage extends Storage {
   }
 
   view(): Elements {
+    this.settle()
     const { buffer } = this.heap
     if (this.#view === undefined || this.#viewed !== buffer) {
       this.#view =
