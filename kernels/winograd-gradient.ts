@@ -6,7 +6,7 @@
 // with a quarter of the multiplications of the plain gradient. Tiles, groups, blocks and layouts are those of winograd.ts:
 //   image    [96 tiles, channels, 36, groups of filters, blocks], from winogradImage
 //   output   [96 tiles, filters, 36, groups of filters, blocks]
-//   products [channels rounded up to 4, filters rounded up to 2, 36, groups of filters]
+//   products [terms rounded up to 4, filters rounded up to 2, 36, groups of filters]
 import { scratch } from './scratch';
 import { copyFloats, copyLine, sumLanes, transpose4 } from './tile';
 
@@ -24,6 +24,7 @@ const BLOCK_GROUPS: i32 = 24;
   width: i32;
   tilesH: i32; // groups of 4 tiles along h
   tilesW: i32; // tiles along w
+  tilesD: i32; // positions along d
   firstBlock: i32; // blocks handled by this call lie at the beginning of `transformed`
 }
 
@@ -58,7 +59,7 @@ export function winogradOutputGradient(block: WinogradOutputGradientBlock, begin
   const turned = half + 6 * 64; // 4 vectors
   const points = turned + 64; // 36 lines of 96 floats
   const plane = ((block.height * block.width) as usize) << 2;
-  const groups = block.tilesH * block.tilesW * block.observations;
+  const groups = block.tilesH * block.tilesW * block.tilesD * block.observations;
   for (let item = begin; item < end; item++) {
     const filter = item % block.planes;
     const at = item / block.planes;
@@ -69,7 +70,9 @@ export function winogradOutputGradient(block: WinogradOutputGradientBlock, begin
       const h0 = 16 * (index % block.tilesH);
       const rest = index / block.tilesH;
       const w0 = 4 * (rest % block.tilesW);
-      const dy = block.dy + ((rest / block.tilesW * block.planes + filter) as usize) * plane;
+      const slice = rest / block.tilesW;
+      const dy = block.dy +
+        (((slice / block.tilesD * block.planes + filter) * block.tilesD + slice % block.tilesD) as usize) * plane;
       for (let j = 0; j < 4; j++) {
         const w = w0 + j;
         if (w < block.width) copyLine(lines + (j << 6), dy + ((w * block.height) << 2), h0, block.height, 16);
@@ -95,7 +98,7 @@ export function winogradOutputGradient(block: WinogradOutputGradientBlock, begin
   image: usize; // followed by 3 lines of 96 floats that may be read
   output: usize; // followed by 1 line of 96 floats that may be read
   products: usize;
-  channels: i32; // per group of filters
+  terms: i32; // channels of a group of filters times taps of d
   filters: i32; // per group of filters
   groups: i32;
   tiles: i32; // tiles in all blocks of this call, a multiple of 4
@@ -139,13 +142,13 @@ function dotTile(a: usize, b: usize, count: i32, to: usize, toColumn: usize, acc
 
 /**
  * products (+)= sum over tiles of image times output, point by point. Work item: one of the 36 points of one group of
- * filters. Preconditions: addresses of floats, room for channels rounded up to 4 and filters to 2.
+ * filters. Preconditions: addresses of floats, room for terms rounded up to 4 and filters to 2.
  * Order of summation: four lanes over the tiles of a block, the lanes, then block after block.
  */
 export function winogradGradientProduct(block: WinogradGradientProductBlock, begin: i32, end: i32): void {
-  const channels = block.channels;
+  const terms = block.terms;
   const filters = block.filters;
-  const column = (((channels + 3) & ~3) as usize) << 2;
+  const column = (((terms + 3) & ~3) as usize) << 2;
   const blocks = (block.tiles + BLOCK_TILES - 1) / BLOCK_TILES;
   for (let item = begin; item < end; item++) {
     const group = item / POINTS;
@@ -154,9 +157,9 @@ export function winogradGradientProduct(block: WinogradGradientProductBlock, beg
     for (let at = 0; at < blocks; at++) {
       const count = min(block.tiles - at * BLOCK_TILES, BLOCK_TILES);
       const line = (((at * block.groups + group) * POINTS + point) as usize) * (BLOCK_TILES * 4);
-      const image = block.image + line * channels;
+      const image = block.image + line * terms;
       const output = block.output + line * filters;
-      for (let c = 0; c < channels; c += 4)
+      for (let c = 0; c < terms; c += 4)
         for (let f = 0; f < filters; f += 2)
           dotTile(image + c * (BLOCK_TILES * 4), output + f * (BLOCK_TILES * 4), count,
             to + (f as usize) * column + (c << 2), column, block.accumulate || at > 0);
@@ -166,8 +169,8 @@ export function winogradGradientProduct(block: WinogradGradientProductBlock, beg
 
 @unmanaged class WinogradFilterGradientBlock {
   products: usize;
-  gradient: usize; // [3, 3, channels, filters, groups of filters]
-  channels: i32;
+  gradient: usize; // [3, 3, taps of d, channels, filters, groups of filters]
+  terms: i32; // channels times taps of d
   filters: i32;
   groups: i32;
 }
@@ -192,24 +195,24 @@ function tapGradients(from: usize, line: usize, to: usize, toLine: usize): void 
 
 /**
  * gradient = G' products G. Work item: one filter of one group of filters. Preconditions: addresses of floats.
- * Tails: channels are the lanes; those beyond the last are not stored.
+ * Tails: terms are the lanes; those beyond the last are not stored.
  */
 export function winogradFilterGradient(block: WinogradFilterGradientBlock, begin: i32, end: i32): void {
-  const channels = block.channels;
+  const terms = block.terms;
   const filters = block.filters;
-  const column = (((channels + 3) & ~3) as usize) << 2;
+  const column = (((terms + 3) & ~3) as usize) << 2;
   const point = column * (((filters + 1) & ~1) as usize);
   const half = scratch; // 6 (w) times 3 (h) vectors
   const taps = half + 18 * 16; // 3 (w) times 3 (h) vectors
   for (let item = begin; item < end; item++) {
     const group = item / filters;
     const products = block.products + (group as usize) * POINTS * point + ((item % filters) as usize) * column;
-    const to = block.gradient + (((item * channels) as usize) * 9 << 2);
-    for (let c = 0; c < channels; c += 4) {
+    const to = block.gradient + (((item * terms) as usize) * 9 << 2);
+    for (let c = 0; c < terms; c += 4) {
       const from = products + (c << 2);
       for (let j: usize = 0; j < 6; j++) tapGradients(from + 6 * j * point, point, half + j * 48, 16);
       for (let i: usize = 0; i < 48; i += 16) tapGradients(half + i, 48, taps + i, 48);
-      for (let lane = 0, wide = min(channels - c, 4); lane < wide; lane++)
+      for (let lane = 0, wide = min(terms - c, 4); lane < wide; lane++)
         for (let t = 0; t < 9; t++)
           store<f32>(to + (((c + lane) * 9 + t) << 2), load<f32>(taps + (t << 4) + (lane << 2)));
     }

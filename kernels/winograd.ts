@@ -8,10 +8,13 @@
 // are smaller (Barabasz, Anderson, Soodhalter, Gregg, "Error Analysis and Improving the Accuracy of Winograd Convolution
 // for Deep Neural Networks", 2020). They are some 3 times those of convolution.ts.
 //
+// A third dimension, d, is summed like channels: a term is one tap of d of one channel, and the image of a term is the plane of
+// the channel which that tap reads. Step and spacing along d are any.
+//
 // Four tiles that follow each other along h form a group, one lane for each; up to 24 groups form a block. Groups are
-// numbered along h first, then along w, then over observations. Between the kernels the values lie as
-//   filters [4, channels, panels of 4 filters, 36, groups of filters]
-//   image   [96 tiles, channels, 36, groups of filters, blocks]
+// numbered along h first, then along w, then d, then over observations. Between the kernels the values lie as
+//   filters [4, terms, panels of 4 filters, 36, groups of filters]
+//   image   [96 tiles, terms, 36, groups of filters, blocks]
 // with the 36 numbers of a tile h first. All other arrays are as in convolution.ts.
 import { storeTurned } from './lanes';
 import { scratch } from './scratch';
@@ -22,8 +25,8 @@ const BLOCK_TILES: i32 = 96;
 
 /** Bytes of a point of the filters: a cache line more than they need, so that the 36 points lie in different sets. */
 @inline
-function pointBytes(panels: i32, channels: i32): usize {
-  return (((panels * channels) as usize) << 4) + 64;
+function pointBytes(panels: i32, terms: i32): usize {
+  return (((panels * terms) as usize) << 4) + 64;
 }
 
 @unmanaged class WinogradFiltersBlock {
@@ -32,9 +35,11 @@ function pointBytes(panels: i32, channels: i32): usize {
   filters: i32; // per group of filters
   channels: i32; // per group of filters
   groups: i32;
-  first: i32; // where tap (0, 0) lies, in elements; the strides below are elements too
+  tapsD: i32;
+  first: i32; // where tap (0, 0, 0) lies, in elements; the strides below are elements too
   strideH: i32;
   strideW: i32;
+  strideD: i32;
   strideChannel: i32;
   strideFilter: i32;
   strideGroup: i32;
@@ -72,7 +77,8 @@ function fourTaps(at0: usize, at1: usize, at2: usize, at3: usize, offset: usize)
 export function winogradFilters(block: WinogradFiltersBlock, begin: i32, end: i32): void {
   const panels = (block.filters + 3) >> 2;
   const half = scratch; // 3 (w) times 6 (h) vectors
-  const next = pointBytes(panels, block.channels);
+  const terms = block.channels * block.tapsD;
+  const next = pointBytes(panels, terms);
   const strideH = (block.strideH as usize) << 2;
   const strideW = (block.strideW as usize) << 2;
   const strideFilter = (block.strideFilter as usize) << 2;
@@ -82,10 +88,10 @@ export function winogradFilters(block: WinogradFiltersBlock, begin: i32, end: i3
     const width = min(block.filters - 4 * panel, 4);
     const from = block.weights +
       ((block.first + group * block.strideGroup + 4 * panel * block.strideFilter) << 2);
-    const to = block.transformed + (group as usize) * POINTS * next + (((panel * block.channels) as usize) << 4);
-    for (let c = 0; c < block.channels; c++) {
+    const to = block.transformed + (group as usize) * POINTS * next + (((panel * terms) as usize) << 4);
+    for (let term = 0; term < terms; term++) {
       // along h: half[w][i], then along w. Filters beyond the last are zero.
-      const at0 = from + ((c * block.strideChannel) << 2);
+      const at0 = from + ((term / block.tapsD * block.strideChannel + term % block.tapsD * block.strideD) << 2);
       const at1 = width > 1 ? at0 + strideFilter : 0;
       const at2 = width > 2 ? at0 + 2 * strideFilter : 0;
       const at3 = width > 3 ? at0 + 3 * strideFilter : 0;
@@ -96,7 +102,7 @@ export function winogradFilters(block: WinogradFiltersBlock, begin: i32, end: i3
       }
       for (let i: usize = 0; i < 6; i++) {
         const at = half + (i << 4);
-        filterPoints(v128.load(at, 0), v128.load(at, 96), v128.load(at, 192), to + (c << 4) + i * next, 6 * next);
+        filterPoints(v128.load(at, 0), v128.load(at, 96), v128.load(at, 192), to + (term << 4) + i * next, 6 * next);
       }
     }
   }
@@ -108,12 +114,18 @@ export function winogradFilters(block: WinogradFiltersBlock, begin: i32, end: i3
   observations: i32;
   planes: i32; // channels times groups of filters
   channels: i32; // per group of filters
+  tapsD: i32;
   height: i32;
   width: i32;
+  depth: i32;
   tilesH: i32; // groups of 4 tiles along h
   tilesW: i32; // tiles along w
+  tilesD: i32; // positions of y along d
+  stepD: i32;
+  spacingD: i32;
   offsetH: i32;
   offsetW: i32;
+  offsetD: i32;
   blockGroups: i32; // groups of tiles per block, at most 24
   firstBlock: i32; // blocks handled by this call lie at the beginning of `transformed`
 }
@@ -135,7 +147,7 @@ function imagePoints(d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128,
 }
 
 /**
- * transformed = B' x B of every tile. Work item: one channel of one block. Preconditions: addresses of floats. Outside of
+ * transformed = B' x B of every tile. Work item: one term of one block. Preconditions: addresses of floats. Outside of
  * the image x is zero; groups of a block beyond the last are left as they are, and never read.
  */
 export function winogradImage(block: WinogradImageBlock, begin: i32, end: i32): void {
@@ -144,10 +156,14 @@ export function winogradImage(block: WinogradImageBlock, begin: i32, end: i32): 
   const points = half + 6 * 80 + 64; // 36 lines of 96 floats
   const column = (block.height as usize) << 2;
   const plane = (block.width as usize) * column;
-  const groups = block.tilesH * block.tilesW * block.observations;
+  const groups = block.tilesH * block.tilesW * block.tilesD * block.observations;
+  const terms = block.channels * block.tapsD;
+  const all = block.planes * block.tapsD;
   for (let item = begin; item < end; item++) {
-    const channel = item % block.planes;
-    const at = item / block.planes;
+    const term = item % all;
+    const channel = term / block.tapsD;
+    const tapD = term % block.tapsD * block.spacingD + block.offsetD;
+    const at = item / all;
     const first = (block.firstBlock + at) * block.blockGroups;
     const count = min(groups - first, block.blockGroups);
     for (let g = 0; g < count; g++) {
@@ -155,15 +171,18 @@ export function winogradImage(block: WinogradImageBlock, begin: i32, end: i32): 
       const h0 = 16 * (index % block.tilesH) + block.offsetH;
       const rest = index / block.tilesH;
       const w0 = 4 * (rest % block.tilesW) + block.offsetW;
-      const image = block.x + ((rest / block.tilesW * block.planes + channel) as usize) * plane;
+      const slice = rest / block.tilesW;
+      const d = slice % block.tilesD * block.stepD + tapD;
+      const there = d >= 0 && d < block.depth;
+      const image = block.x + (((slice / block.tilesD * block.planes + channel) * block.depth + d) as usize) * plane;
       let from = image + (w0 as usize) * column + (h0 << 2);
       let line = column;
-      if (w0 < 0 || w0 + 6 > block.width || h0 < 0 || h0 + 20 > block.height) {
+      if (!there || w0 < 0 || w0 + 6 > block.width || h0 < 0 || h0 + 20 > block.height) {
         from = lines;
         line = 80;
         for (let j = 0; j < 6; j++) {
           const w = w0 + j;
-          if (w >= 0 && w < block.width) copyLine(lines + j * 80, image + (w as usize) * column, h0, block.height, 20);
+          if (there && w >= 0 && w < block.width) copyLine(lines + j * 80, image + (w as usize) * column, h0, block.height, 20);
           else zeroFloats(lines + j * 80, 20);
         }
       }
@@ -192,13 +211,12 @@ export function winogradImage(block: WinogradImageBlock, begin: i32, end: i32): 
           points + j * (6 * BLOCK_TILES * 4) + (g << 4), BLOCK_TILES * 4);
       }
     }
-    const group = channel / block.channels;
     let to = block.transformed +
-      ((at * (block.planes / block.channels) + group) as usize) * (POINTS * BLOCK_TILES * 4) * block.channels +
-      (channel % block.channels) * (BLOCK_TILES * 4);
+      ((at * (block.planes / block.channels) + term / terms) as usize) * (POINTS * BLOCK_TILES * 4) * terms +
+      (term % terms) * (BLOCK_TILES * 4);
     for (let p = points, last = points + POINTS * (BLOCK_TILES * 4); p < last; p += BLOCK_TILES * 4) {
       for (let i: usize = 0; i < ((count as usize) << 4); i += 16) v128.store(to + i, v128.load(p + i));
-      to += (block.channels as usize) * (BLOCK_TILES * 4);
+      to += (terms as usize) * (BLOCK_TILES * 4);
     }
   }
 }
@@ -209,15 +227,17 @@ export function winogradImage(block: WinogradImageBlock, begin: i32, end: i32): 
   bias: usize; // filters times groups floats, or 0
   y: usize;
   observations: i32;
-  channels: i32; // per group of filters
+  terms: i32; // channels of a group of filters times taps of d
   filters: i32; // per group of filters
   groups: i32;
   height: i32; // positions computed, along h and w
   width: i32;
   tilesH: i32;
   tilesW: i32;
-  firstY: i32; // element of y where position (0, 0) lies
+  tilesD: i32; // positions along d
+  firstY: i32; // element of y where position (0, 0, 0) lies
   strideWY: i32; // elements of y between neighbours along w; along h they lie side by side
+  strideDY: i32;
   planeY: i32;
   blockGroups: i32; // groups of tiles per block, at most 24
   firstBlock: i32; // blocks handled by this call lie at the beginning of `image`
@@ -246,19 +266,19 @@ function sum3(b: v128, d: v128, m5: v128): v128 {
 }
 
 /**
- * y = A' [sum over channels of image times filters, point by point] A + bias. Work item: `part` filters of one group of
+ * y = A' [sum over terms of image times filters, point by point] A + bias. Work item: `part` filters of one group of
  * filters of one block; items run over the filters first, then over the groups of filters, then over the blocks.
  * Preconditions: addresses of floats. Tails: tiles are rounded up to 8 within the block, filters to 4; positions beyond
- * the height or width are computed and not stored. Order of summation: channels ascending in runs of at most 256.
+ * the height or width are computed and not stored. Order of summation: terms ascending in runs of at most 256.
  */
 export function winogradConvolve(block: WinogradConvolveBlock, begin: i32, end: i32): void {
-  const channels = block.channels;
+  const terms = block.terms;
   const filters = block.filters;
   const panels = (filters + 3) >> 2;
   const parts = (filters + block.part - 1) / block.part;
-  const groups = block.tilesH * block.tilesW * block.observations;
+  const groups = block.tilesH * block.tilesW * block.tilesD * block.observations;
   const blockGroups = block.blockGroups;
-  const run = runLength(channels);
+  const run = runLength(terms);
   const zeros = scratch;
   const half = zeros + 64; // 4 (w) times 6 (h) vectors
   const line = half + 24 * 16; // 16 floats
@@ -274,16 +294,16 @@ export function winogradConvolve(block: WinogradConvolveBlock, begin: i32, end: 
     const count = min(groups - first, blockGroups);
     const wide = min(filters - filter0, block.part);
     for (let p = 0; p < POINTS; p++) {
-      const image = block.image + ((rest * POINTS + p) as usize) * ((channels * BLOCK_TILES) << 2);
-      const from = block.transformed + ((group * POINTS + p) as usize) * pointBytes(panels, channels) +
-        ((((filter0 >> 2) * channels) as usize) << 4);
+      const image = block.image + ((rest * POINTS + p) as usize) * ((terms * BLOCK_TILES) << 2);
+      const from = block.transformed + ((group * POINTS + p) as usize) * pointBytes(panels, terms) +
+        ((((filter0 >> 2) * terms) as usize) << 4);
       const to = products + p * (BLOCK_TILES * 4);
-      for (let c = 0; c < channels; c += run) {
-        const k = min(run, channels - c);
+      for (let c = 0; c < terms; c += run) {
+        const k = min(run, terms - c);
         for (let t = 0; t < 4 * count; t += 8) {
           const rows = image + ((c * BLOCK_TILES + t) << 2);
           for (let f = 0; f < wide; f += 4)
-            tile(rows, from + (((f >> 2) * channels + c) << 4), k, to + f * filterBytes + (t << 2), filterBytes,
+            tile(rows, from + (((f >> 2) * terms + c) << 4), k, to + f * filterBytes + (t << 2), filterBytes,
               c == 0 ? zeros : 0);
         }
       }
@@ -296,8 +316,9 @@ export function winogradConvolve(block: WinogradConvolveBlock, begin: i32, end: 
         const h0 = 16 * (index % block.tilesH);
         const column = index / block.tilesH;
         const w0 = 4 * (column % block.tilesW);
-        const to = block.y + ((column / block.tilesW * block.groups * filters + plane) as usize) *
-          ((block.planeY as usize) << 2) + ((block.firstY + w0 * block.strideWY + h0) << 2);
+        const slice = column / block.tilesW;
+        const to = block.y + ((slice / block.tilesD * block.groups * filters + plane) as usize) * ((block.planeY as usize) << 2) +
+          ((block.firstY + slice % block.tilesD * block.strideDY + w0 * block.strideWY + h0) << 2);
         const from = products + f * filterBytes + (g << 4);
         for (let i: usize = 0; i < 6; i++) {
           const m = from + i * (BLOCK_TILES * 4);

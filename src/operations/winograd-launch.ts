@@ -1,6 +1,6 @@
 import type { WasmBackend } from '../backends/wasm/backend.js'
-import type { ConvolutionGeometry } from './convolution-geometry.js'
-import type { Addresses, ImplicitProduct } from './implicit-product.js'
+import { type ConvolutionGeometry, inDimensions, negative } from './convolution-geometry.js'
+import { type Addresses, forwards, type ImplicitProduct } from './implicit-product.js'
 
 // Launches the kernels of kernels/winograd.ts: 3 by 3 filters with a quarter of the multiplications.
 
@@ -14,31 +14,30 @@ const MOST_BYTES = 2 ** 24
 const MOST_IMAGE_BYTES = 2 ** 21
 /** Filters per work item. */
 const MOST_PART = 32
-/** Below so many products of channels and filters the transforms cost more than they save. */
+/** Below so many products of terms and filters the transforms cost more than they save. */
 const FEW_PRODUCTS = 256
-const FEW_CHANNELS = 8
+const FEW_TERMS = 8
 /** Least share of the computed positions that must be wanted: tiles are 16 by 4. */
 const LEAST_USE = 0.55
 
-/** Whether the product is a convolution with 3 by 3 neighbouring taps that is worth transforming. */
+/** Whether the product is a convolution with 3 by 3 neighbouring taps, any along d, that is worth transforming. */
 export function winogradApplies(p: ImplicitProduct): boolean {
-  const [height, width, depth] = p.positions
-  const planar = p.taps[2] === 1 && depth === 1 && p.source[2] === 1 && p.offset[2] === 0
+  const [height, width] = p.positions
   const neighbours = p.taps[0] === 3 && p.taps[1] === 3 && Math.abs(p.spacing[0]) === 1 && Math.abs(p.spacing[1]) === 1
   const dense = p.step[0] === 1 && p.step[1] === 1 && p.strides[0] === 1
-  return planar && neighbours && dense && worthTransforming(height, width, p.channels, p.filters)
+  return neighbours && dense && worthTransforming(height, width, p.channels * p.taps[2], p.filters)
 }
 
 /** The same question for the gradient for the filters. */
 export function winogradGradientApplies(g: ConvolutionGeometry): boolean {
-  const taps = g.taps[0] === 3 && g.taps[1] === 3 && g.taps[2] === 1
-  const planar = g.image[2] === 1 && g.output[2] === 1 && g.before[2] === 0
+  const taps = g.taps[0] === 3 && g.taps[1] === 3
   const plain = g.stride[0] === 1 && g.stride[1] === 1 && g.dilation[0] === 1 && g.dilation[1] === 1
-  return taps && planar && plain && worthTransforming(g.output[0], g.output[1], g.channels, g.filters)
+  return taps && plain && worthTransforming(g.output[0], g.output[1], g.channels * g.taps[2], g.filters)
 }
 
-function worthTransforming(height: number, width: number, channels: number, filters: number): boolean {
-  const many = channels * filters >= FEW_PRODUCTS && channels >= FEW_CHANNELS && filters >= FEW_CHANNELS
+/** `terms` are channels times taps along d. */
+function worthTransforming(height: number, width: number, terms: number, filters: number): boolean {
+  const many = terms * filters >= FEW_PRODUCTS && terms >= FEW_TERMS && filters >= FEW_TERMS
   const used = (height * width) / (16 * Math.ceil(height / 16) * 4 * Math.ceil(width / 4))
   return many && used >= LEAST_USE
 }
@@ -49,21 +48,21 @@ function blocksOf(tileGroups: number): { blocks: number; blockGroups: number } {
   return { blocks: Math.ceil(tileGroups / blockGroups), blockGroups }
 }
 
-export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): void {
-  const [height, width] = p.positions
+export function launchWinograd(wasm: WasmBackend, at: Addresses, product: ImplicitProduct): void {
+  const p = forwards(product)
+  const [height, width, tilesD] = p.positions
+  const tapsD = p.taps[2]
+  const terms = p.channels * tapsD
   const tilesH = Math.ceil(height / 16)
   const tilesW = Math.ceil(width / 4)
-  const tileGroups = tilesH * tilesW * p.observations
+  const tileGroups = tilesH * tilesW * tilesD * p.observations
   const { blocks, blockGroups } = blocksOf(tileGroups)
   const panels = Math.ceil(p.filters / 4)
   const parts = Math.ceil(p.filters / MOST_PART)
   const part = 4 * Math.ceil(panels / parts)
-  const imageBytes = POINTS * POINT_BYTES * p.channels * p.groups
-  const filterBytes = POINTS * (16 * panels * p.channels + 64) * p.groups
+  const imageBytes = POINTS * POINT_BYTES * terms * p.groups
+  const filterBytes = POINTS * (16 * panels * terms + 64) * p.groups
   const together = Math.max(1, Math.min(blocks, Math.floor(MOST_IMAGE_BYTES / imageBytes)))
-  // A filter that is read backwards is a turned filter read forwards.
-  const turnedH = p.spacing[0] < 0
-  const turnedW = p.spacing[1] < 0
   const { weights } = p
   wasm.withTemporary(filterBytes + together * imageBytes, (transformed) => {
     const image = transformed + filterBytes
@@ -75,14 +74,14 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProd
         filters: p.filters,
         channels: p.channels,
         groups: p.groups,
-        first: weights.first + (turnedH ? 2 * weights.strides[0] : 0) + (turnedW ? 2 * weights.strides[1] : 0),
-        strideH: turnedH ? -weights.strides[0] : weights.strides[0],
-        strideW: turnedW ? -weights.strides[1] : weights.strides[1],
+        tapsD,
+        first: weights.first,
+        ...inDimensions('stride', weights.strides),
         strideChannel: weights.channel,
         strideFilter: weights.filter,
         strideGroup: weights.group,
       },
-      { items: panels * p.groups, grain: Math.max(1, Math.ceil(64 / p.channels)) },
+      { items: panels * p.groups, grain: Math.max(1, Math.ceil(64 / terms)) },
     )
     for (let firstBlock = 0; firstBlock < blocks; firstBlock += together) {
       const here = Math.min(together, blocks - firstBlock)
@@ -94,16 +93,20 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProd
           observations: p.observations,
           planes: p.channels * p.groups,
           channels: p.channels,
+          tapsD,
           height: p.source[0],
           width: p.source[1],
+          depth: p.source[2],
           tilesH,
           tilesW,
-          offsetH: p.offset[0] - (turnedH ? 2 : 0),
-          offsetW: p.offset[1] - (turnedW ? 2 : 0),
+          tilesD,
+          stepD: p.step[2],
+          spacingD: p.spacing[2],
+          ...inDimensions('offset', p.offset),
           blockGroups,
           firstBlock,
         },
-        { items: here * p.channels * p.groups },
+        { items: here * terms * p.groups },
       )
       wasm.launch(
         'winogradConvolve',
@@ -113,15 +116,17 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, p: ImplicitProd
           bias: at.bias,
           y: at.Y,
           observations: p.observations,
-          channels: p.channels,
+          terms,
           filters: p.filters,
           groups: p.groups,
           height,
           width,
           tilesH,
           tilesW,
+          tilesD,
           firstY: p.first,
           strideWY: p.strides[1],
+          strideDY: p.strides[2],
           planeY: p.plane,
           blockGroups,
           firstBlock,
@@ -140,14 +145,16 @@ export function launchWinogradFilterGradient(
   at: { readonly X: number; readonly dY: number; readonly dWeights: number },
 ): void {
   const { channels, filters, groups, observations } = g
-  const [height, width] = g.output
+  const [height, width, tilesD] = g.output
+  const tapsD = g.taps[2]
+  const terms = channels * tapsD
   const tilesH = Math.ceil(height / 16)
   const tilesW = Math.ceil(width / 4)
-  const tileGroups = tilesH * tilesW * observations
+  const tileGroups = tilesH * tilesW * tilesD * observations
   const blocks = Math.ceil(tileGroups / BLOCK_GROUPS)
-  const imageBytes = POINTS * POINT_BYTES * channels * groups
+  const imageBytes = POINTS * POINT_BYTES * terms * groups
   const outputBytes = POINTS * POINT_BYTES * filters * groups
-  const productBytes = POINTS * groups * 2 * Math.ceil(filters / 2) * 16 * Math.ceil(channels / 4)
+  const productBytes = POINTS * groups * 2 * Math.ceil(filters / 2) * 16 * Math.ceil(terms / 4)
   const together = Math.max(1, Math.min(blocks, Math.floor(MOST_BYTES / (imageBytes + outputBytes))))
   // Tiles of 4 by 2 lines may read up to 3 lines beyond the last.
   const spare = 4 * POINT_BYTES
@@ -156,7 +163,7 @@ export function launchWinogradFilterGradient(
     const output = image + together * imageBytes + spare
     for (let firstBlock = 0; firstBlock < blocks; firstBlock += together) {
       const here = Math.min(together, blocks - firstBlock)
-      const tiles = { observations, tilesH, tilesW, blockGroups: BLOCK_GROUPS, firstBlock }
+      const tiles = { observations, tilesH, tilesW, tilesD, firstBlock }
       wasm.launch(
         'winogradImage',
         {
@@ -164,13 +171,17 @@ export function launchWinogradFilterGradient(
           transformed: image,
           planes: channels * groups,
           channels,
+          tapsD,
           height: g.image[0],
           width: g.image[1],
-          offsetH: -g.before[0],
-          offsetW: -g.before[1],
+          depth: g.image[2],
+          stepD: g.stride[2],
+          spacingD: g.dilation[2],
+          ...inDimensions('offset', negative(g.before)),
+          blockGroups: BLOCK_GROUPS,
           ...tiles,
         },
-        { items: here * channels * groups },
+        { items: here * terms * groups },
       )
       wasm.launch(
         'winogradOutputGradient',
@@ -181,10 +192,7 @@ export function launchWinogradFilterGradient(
           filters,
           height,
           width,
-          observations,
-          tilesH,
-          tilesW,
-          firstBlock,
+          ...tiles,
         },
         { items: here * filters * groups },
       )
@@ -194,7 +202,7 @@ export function launchWinogradFilterGradient(
           image,
           output,
           products,
-          channels,
+          terms,
           filters,
           groups,
           tiles: 4 * Math.min(here * BLOCK_GROUPS, tileGroups - firstBlock * BLOCK_GROUPS),
@@ -205,8 +213,8 @@ export function launchWinogradFilterGradient(
     }
     wasm.launch(
       'winogradFilterGradient',
-      { products, gradient: at.dWeights, channels, filters, groups },
-      { items: filters * groups, grain: Math.max(1, Math.ceil(256 / channels)) },
+      { products, gradient: at.dWeights, terms, filters, groups },
+      { items: filters * groups, grain: Math.max(1, Math.ceil(256 / terms)) },
     )
   })
 }

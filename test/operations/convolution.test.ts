@@ -22,6 +22,7 @@ import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
 import { dltranspconv } from '../../src/operations/dltranspconv.js'
 import { sum } from '../../src/operations/sum.js'
+import { winogradApplies, winogradGradientApplies } from '../../src/operations/winograd-launch.js'
 import { linesCut } from '../../src/operations/winograd-lines-launch.js'
 import { phaseCut, phasesOfConvolution, phasesOfTranspose } from '../../src/operations/winograd-phases-launch.js'
 import { tilesApply } from '../../src/operations/winograd-tiles-launch.js'
@@ -268,11 +269,25 @@ describe('convolution kernels', () => {
     { extents: [18, 7], channels: 8, filters: 33, groups: 2, observations: 3, padding: 0 },
     { extents: [14, 14], channels: 40, filters: 21, groups: 1, observations: 5, padding: 2 },
     { extents: [29, 40], channels: 300, filters: 8, groups: 1, observations: 1, padding: 1 },
-  ])('with 3 by 3 filters: %j', async ({ extents, channels, filters, groups, observations, padding }) => {
+    { extents: [16, 8, 5], taps: 3, channels: 8, filters: 16, groups: 1, observations: 2, padding: 1 },
+    { extents: [29, 11, 4], taps: 2, channels: 5, filters: 33, groups: 2, observations: 3, padding: [1, 0, 2] },
+    {
+      extents: [30, 9, 9],
+      taps: 5,
+      channels: 13,
+      filters: 9,
+      stride: [1, 1, 2],
+      dilationFactor: [1, 1, 2],
+      padding: 2,
+    },
+  ])('with 3 by 3 filters: %j', async ({ extents, channels, filters, padding, ...rest }) => {
     await two.ready()
-    const weights = { filter: [3, 3], inner: channels, outer: filters, groups }
-    const windows = { stride: 1, dilationFactor: 1, padding }
-    compare(convolutionGeometry({ extents, channels: channels * groups, observations }, weights, windows, 'test'))
+    const { groups = 1, observations = 1, stride = 1, dilationFactor = 1, taps } = rest
+    const weights = { filter: taps ? [3, 3, taps] : [3, 3], inner: channels, outer: filters, groups }
+    const image = { extents, channels: channels * groups, observations }
+    const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
+    expect([winogradApplies(convolutionProduct(g)), winogradGradientApplies(g)]).toEqual([true, true])
+    compare(g)
   })
 
   // Sizes for which runs of taps and phases of steps go through their transforms, tiles cut at every edge.
