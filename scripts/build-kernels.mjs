@@ -22,6 +22,9 @@ const families = readdirSync(join(root, 'kernels'))
   .filter((family) => !flags.only || ['scratch', 'pool', ...flags.only.split(',')].includes(family))
   .sort()
 
+/** What follows a field's name in the list of a block's fields. */
+const MARKS = { usize: '*', i32: '', f32: '.' }
+
 /** One kernel per `export function name(block: Block, begin: i32, end: i32): void`; one block per `@unmanaged class`. */
 function readDeclarations(source, file) {
   const blocks = new Map()
@@ -112,11 +115,11 @@ if (!flags.out) {
       ...sorted.map(([name, fields]) => `  ${name}: ${fields.map(([field]) => `'${field}'`).join(' | ')}`),
       '}',
       '',
-      '/** The same in the order of the block in memory, separated by blanks; those that are floats end with a point. */',
+      '/** The same in the order of the block in memory, separated by blanks; floats end with a point, addresses with a star. */',
       'export const kernelBlocks: Readonly<Record<keyof KernelFields, string>> = {',
       ...sorted.map(
         ([name, fields]) =>
-          `  ${name}: '${fields.map(([field, type]) => (type === 'f32' ? `${field}.` : field)).join(' ')}',`,
+          `  ${name}: '${fields.map(([field, type]) => field + MARKS[type]).join(' ')}',`,
       ),
       '}',
       '',

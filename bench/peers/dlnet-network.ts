@@ -11,6 +11,7 @@ import { type DlNetwork, dlnetwork } from '../../src/network/dlnetwork.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream } from '../../src/operations/random.js'
 import { trainingLoss } from '../../src/training/losses.js'
+import { RecordedSteps } from '../../src/training/recorded-steps.js'
 import { createSolver } from '../../src/training/solvers.js'
 import { trainingOptions } from '../../src/training/training-options.js'
 import { trainingStep } from '../../src/training/training-step.js'
@@ -77,11 +78,11 @@ export function prepareNetwork(task: NetworkTask): Prepared {
     outputs() {
       const loss = Float32Array.from({ length: TRAINING_STEPS }, () => training.step(X, T))
       const weights = new Float32Array(training.net.parameterList()[0]!.value.values())
-      training.net.dispose()
+      training.dispose()
       training = startTraining(network(task, inputs))
       return { loss, weights }
     },
-    release: () => training.net.dispose(),
+    release: () => training.dispose(),
   }
 }
 
@@ -93,20 +94,21 @@ function startTraining(net: DlNetwork) {
     l2Regularization: SOLVER.decay,
   })
   const parameters = net.parameterList().map((row) => ({ ...row, name: `${row.layer}/${row.parameter}` }))
-  const context = {
-    net,
-    parameters,
-    solver: createSolver(options, parameters),
-    loss: trainingLoss('crossentropy', 'bench'),
-    metrics: [],
-    random: new RandomStream(1),
-  }
+  const solver = createSolver(options, parameters)
+  const loss = trainingLoss('crossentropy', 'bench')
+  const plain = { net, parameters, solver, loss, metrics: [], random: new RandomStream(1) }
+  const context = { ...plain, recorded: new RecordedSteps(plain) }
   let iteration = 0
   return {
     net,
     step(X: DlArray, T: DlArray): number {
       const batch = { inputs: [X], targets: [T], observations: X.size.at(-1)! }
       return trainingStep(context, batch, SOLVER.learnRate, ++iteration).loss
+    },
+    dispose() {
+      context.recorded.dispose()
+      solver.dispose()
+      net.dispose()
     },
   }
 }

@@ -29,6 +29,11 @@ export function backendNamed(name: BackendName): Backend {
   return name === 'wasm' ? wasmBackend() : referenceBackend
 }
 
+/** To be called before functions of the user's: they may do anything, so that a recording made meanwhile cannot be used. */
+export function refuseRecording(): void {
+  wasm?.refuseRecording()
+}
+
 /** The backend that `single` arrays use. */
 export function chosenBackend(): BackendName {
   return chosen

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe, normalized, numel, positionsOf } from '../array/format.js'
+import { refuseRecording } from '../backends/current.js'
 import { DimensionError, NetworkError, OptionError } from '../errors.js'
 import { minusOperation, rdivideOperation } from '../operations/arithmetic.js'
 import { dlarray } from '../operations/dlarray.js'
@@ -311,7 +312,10 @@ export function normalize(layer: NormalizingLayer, data: DlArray, shape: InputSh
   checkInput(X, shape, layer.className)
   const { normalization } = layer
   if (normalization === 'none') return X
-  if (typeof normalization === 'function') return likeData(layer, normalization(X), X)
+  if (typeof normalization === 'function') {
+    refuseRecording()
+    return likeData(layer, normalization(X), X)
+  }
   const combine = (names: readonly StatisticName[], value: (...statistics: number[]) => number) =>
     combined(
       names.map((name) => statistic(layer, name)),

@@ -40,6 +40,11 @@ export function setFusion(enabled: boolean): void {
   isOn = enabled
 }
 
+/** What {@link setFusion} chose. */
+export function isFusionOn(): boolean {
+  return isOn
+}
+
 /** A step of a plan, before it is known what each finishes. */
 interface PlannedStep {
   readonly layer: number

@@ -1,5 +1,6 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
+import { refuseRecording } from '../backends/current.js'
 import { OptionError, TrainingError } from '../errors.js'
 import { crossentropy, indexcrossentropy } from '../operations/crossentropy.js'
 import { huber } from '../operations/huber.js'
@@ -78,7 +79,10 @@ export function trainingLoss(loss: unknown, call: string): TrainingLoss {
       name: loss.name || 'loss',
       isNamed: false,
       labels: undefined,
-      compute: (outputs, targets) => checkScalar(compute(...outputs, ...targets), call),
+      compute(outputs, targets) {
+        refuseRecording()
+        return checkScalar(compute(...outputs, ...targets), call)
+      },
     }
   }
   const name = typeof loss === 'string' ? (loss.toLowerCase() as LossName) : undefined

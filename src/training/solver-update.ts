@@ -84,54 +84,91 @@ export function updateParameters(updates: readonly ParameterUpdate[]): void {
   })
 }
 
+/** What sums of squares are made of; `decay` is as in {@link Preparation}. */
+type Squared = Pick<ParameterUpdate, 'parameter' | 'gradient'> & { readonly decay: number }
+
 /** For each parameter the sum of the squares of `gradient + decay * parameter`. */
-export function gradientSquares(
-  updates: readonly { readonly parameter: DlArray; readonly gradient: DlArray; readonly decay: number }[],
-): number[] {
-  const totals = new Array<number>(updates.length).fill(0)
-  withGradientsBeside(updates, (gradients) => {
-    const inHeap = updates.flatMap(({ parameter }, i) => (parameter.storage.backend === 'wasm' ? [i] : []))
-    if (inHeap.length > 0) heapSquares(updates, gradients, inHeap, totals)
-    for (const [i, { parameter, decay }] of updates.entries()) {
-      if (parameter.storage.backend === 'wasm') continue
-      const w = parameter.storage.view()
-      const g = gradients[i]!.storage.view()
-      for (let k = 0; k < w.length; k++) totals[i]! += (g[k]! + decay * w[k]!) ** 2
-    }
-  })
+export function gradientSquares(updates: readonly Squared[]): number[] {
+  const sums = new SquareSums(updates)
+  const totals = sums.totals()
+  sums.release()
   return totals
 }
 
-/** The same for those in the heap: sums of parts by the kernel, added up in their order. */
-function heapSquares(
-  updates: readonly { readonly parameter: DlArray; readonly decay: number }[],
-  gradients: readonly DlArray[],
-  chosen: readonly number[],
-  totals: number[],
-): void {
-  const wasm = wasmBackend()
-  const parts = chosen.map((i) => Math.ceil(updates[i]!.parameter.storage.length / BLOCK))
-  const sums = wasm.allocate(Math.max(1, total(parts)), 'float64').retain()
-  try {
+/** The same in two steps: what launches, and what reads the results. The memory between them is held until `release`. */
+export class SquareSums {
+  /** The totals of parameters that are not in the heap. */
+  readonly #others: number[]
+  /** Of those in the heap, sums of parts, one parameter after the other. */
+  readonly #sums: Storage | undefined
+  /** Parts of each parameter; 0 for those that are not in the heap. */
+  readonly #parts: readonly number[]
+
+  constructor(updates: readonly Squared[]) {
+    const isInHeap = updates.map(({ parameter }) => parameter.storage.backend === 'wasm')
+    this.#parts = updates.map(({ parameter }, i) => (isInHeap[i] ? Math.ceil(parameter.storage.length / BLOCK) : 0))
+    this.#others = new Array<number>(updates.length).fill(0)
+    if (isInHeap.includes(true))
+      this.#sums = wasmBackend()
+        .allocate(Math.max(1, total(this.#parts)), 'float64')
+        .retain()
+    try {
+      withGradientsBeside(updates, (gradients) => {
+        if (this.#sums) this.#launch(this.#sums, updates, gradients, isInHeap)
+        for (const [i, { parameter, decay }] of updates.entries()) {
+          if (isInHeap[i]) continue
+          const w = parameter.storage.view()
+          const g = gradients[i]!.storage.view()
+          for (let k = 0; k < w.length; k++) this.#others[i]! += (g[k]! + decay * w[k]!) ** 2
+        }
+      })
+    } catch (error) {
+      this.release()
+      throw error
+    }
+  }
+
+  #launch(
+    sums: Storage,
+    updates: readonly Squared[],
+    gradients: readonly DlArray[],
+    isInHeap: readonly boolean[],
+  ): void {
+    const wasm = wasmBackend()
     let at = wasm.pointer(sums)
-    const blocks = chosen.map((i, k) => {
-      const { parameter, decay } = updates[i]!
-      const block = {
+    const blocks: KernelBlock<'gradientSquares'>[] = []
+    for (const [i, { parameter, decay }] of updates.entries()) {
+      if (!isInHeap[i]) continue
+      blocks.push({
         parameter: wasm.pointer(parameter.storage),
         gradient: wasm.pointer(gradients[i]!.storage),
         count: parameter.storage.length,
         sums: at,
         decay,
-      }
-      at += 8 * parts[k]!
-      return block
-    })
+      })
+      at += 8 * this.#parts[i]!
+    }
     launchUpdates('gradientSquares', blocks)
-    const view = sums.view()
+  }
+
+  /** For each parameter; parts are added up in their order. */
+  totals(): number[] {
+    const view = this.#sums?.view()
     let next = 0
-    for (const [k, i] of chosen.entries()) for (let part = 0; part < parts[k]!; part++) totals[i]! += view[next++]!
-  } finally {
-    sums.release()
+    return this.#parts.map((parts, i) => {
+      let sum = this.#others[i]!
+      for (let part = 0; part < parts; part++) sum += view![next++]!
+      return sum
+    })
+  }
+
+  retain(): this {
+    this.#sums?.retain()
+    return this
+  }
+
+  release(): void {
+    this.#sums?.release()
   }
 }
 

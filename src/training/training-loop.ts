@@ -9,6 +9,7 @@ import { Divergence, diagnose } from './divergence.js'
 import { releaseLayers, withLayerCopies } from './layer-copies.js'
 import { pacer } from './pacing.js'
 import { type BatchRead, readingAhead } from './read-ahead.js'
+import { RecordedSteps } from './recorded-steps.js'
 import { fixedOptions } from './resumable-options.js'
 import { learnRateOf } from './schedules.js'
 import { aboutValidation, callWithin, TrainingInterruptedError, validating } from './training-error.js'
@@ -27,7 +28,7 @@ export interface RunSettings extends StepContext {
 
 /** One training, from the first iteration (or a checkpoint) to the end. */
 export class TrainingRun {
-  readonly #settings: RunSettings
+  readonly #settings: RunSettings & { readonly recorded: RecordedSteps }
   readonly #histories: Histories
   readonly #learnRate: (standing: { epoch: number; iteration: number }) => number
   readonly #total: number | undefined
@@ -46,7 +47,7 @@ export class TrainingRun {
 
   constructor(settings: RunSettings) {
     const { options, source, metrics, validation, net, parameters } = settings
-    this.#settings = settings
+    this.#settings = { ...settings, recorded: new RecordedSteps(settings) }
     this.#histories = new Histories(metrics.map(({ name }) => name))
     this.#total = source.numBatches === undefined ? undefined : source.numBatches * options.maxEpochs
     const rate = learnRateOf(options)
@@ -60,7 +61,7 @@ export class TrainingRun {
 
   /** Trains. Errors after the first iteration are a {@link TrainingInterruptedError} that holds what was reached. */
   async run(checkpoint: (Checkpoint & { readonly file: string }) | undefined): Promise<TrainingInfo> {
-    const { solver } = this.#settings
+    const { solver, recorded } = this.#settings
     let before = 0
     try {
       if (checkpoint) this.#restore(checkpoint)
@@ -81,6 +82,7 @@ export class TrainingRun {
         error,
       )
     } finally {
+      recorded.dispose()
       solver.dispose()
       this.#best.dispose()
     }

@@ -6,11 +6,13 @@ import type { MiniBatch } from '../data/minibatch.js'
 import { TrainingError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
+import type { ParameterRow } from '../network/network-display.js'
 import type { RandomStream } from '../operations/random.js'
 import { Divergence, isFiniteArray } from './divergence.js'
 import type { TrainingLoss } from './losses.js'
 import type { Metric } from './metrics.js'
-import { gradientSquares } from './solver-update.js'
+import type { RecordedSteps } from './recorded-steps.js'
+import { SquareSums } from './solver-update.js'
 import type { Solver, TrainedParameter } from './solvers.js'
 
 /** What one iteration needs. */
@@ -21,6 +23,8 @@ export interface StepContext {
   readonly loss: TrainingLoss
   readonly metrics: readonly Metric[]
   readonly random: RandomStream
+  /** Iterations like these before; none, and each is computed as if it were the first. */
+  readonly recorded?: RecordedSteps
 }
 
 export interface StepResult {
@@ -32,29 +36,48 @@ export interface StepResult {
  * One iteration: forward pass, loss, gradients, update in place. Every array it makes is freed. Throws a {@link Divergence},
  * with nothing changed, when the loss or a gradient is not finite.
  */
-export function trainingStep(
-  { net, parameters, solver, loss, metrics, random }: StepContext,
-  batch: MiniBatch,
-  learnRate: number,
-  iteration: number,
-): StepResult {
-  const values = parameters.map(({ value }) => value)
+export function trainingStep(context: StepContext, batch: MiniBatch, learnRate: number, iteration: number): StepResult {
+  const { net, parameters, solver, metrics, recorded } = context
   return scope(() => {
-    const result = dlfeval((traced: DlArray[]) => {
-      const { outputs, state } = net.run(batch.inputs, { training: true, random, parameters: traced })
-      const value = loss.compute(outputs, batch.targets)
-      checkTraced(value)
-      const gradients = dlgradient(value, traced)
-      return { value, gradients, state, outputs: metrics.length > 0 ? outputs : [] }
-    }, values)
-    const value = result.value.item()
-    if (!Number.isFinite(value)) throw new Divergence({ loss: value })
-    checkGradients(parameters, result.gradients)
-    const measured = metrics.length > 0 ? measure(metrics, [{ outputs: result.outputs, batch }]) : {}
-    solver.step(result.gradients, learnRate, iteration)
-    if (result.state.length > 0) net.state = result.state
-    return { loss: value, metrics: measured }
+    const compute = () => computeStep(context, batch)
+    const { value, gradients, squares, state, outputs } = recorded?.step(batch, compute) ?? compute()
+    try {
+      const loss = value.item()
+      if (!Number.isFinite(loss)) throw new Divergence({ loss })
+      checkGradients(parameters, gradients, squares.totals())
+      const measured = metrics.length > 0 ? measure(metrics, [{ outputs, batch }]) : {}
+      solver.step(gradients, learnRate, iteration)
+      if (state.length > 0) net.state = state
+      return { loss, metrics: measured }
+    } finally {
+      squares.release()
+    }
   })
+}
+
+/** What an iteration computes before it changes anything. */
+export interface ComputedStep {
+  readonly value: DlArray
+  /** In the order of the parameters, as are the sums of their squares. */
+  readonly gradients: readonly DlArray[]
+  readonly squares: SquareSums
+  /** The network's state afterwards, or the part of it that changed. */
+  readonly state: readonly ParameterRow[]
+  /** The network's outputs, where metrics want them. */
+  readonly outputs: readonly DlArray[]
+}
+
+function computeStep({ net, parameters, loss, metrics, random }: StepContext, batch: MiniBatch): ComputedStep {
+  const values = parameters.map(({ value }) => value)
+  const computed = dlfeval((traced: DlArray[]) => {
+    const { outputs, state } = net.run(batch.inputs, { training: true, random, parameters: traced })
+    const value = loss.compute(outputs, batch.targets)
+    checkTraced(value)
+    const gradients = dlgradient(value, traced)
+    return { value, gradients, state, outputs: metrics.length > 0 ? outputs : [] }
+  }, values)
+  const squared = values.map((parameter, i) => ({ parameter, gradient: computed.gradients[i]!, decay: 0 }))
+  return { ...computed, squares: new SquareSums(squared) }
 }
 
 function checkTraced(loss: DlArray): void {
@@ -67,11 +90,12 @@ function checkTraced(loss: DlArray): void {
   })
 }
 
-/** A gradient that is not finite would destroy its parameter; the squares are one fast pass over all. */
-function checkGradients(parameters: readonly TrainedParameter[], gradients: readonly DlArray[]): void {
-  const squares = gradientSquares(
-    parameters.map(({ value }, i) => ({ parameter: value, gradient: gradients[i]!, decay: 0 })),
-  )
+/** A gradient that is not finite would destroy its parameter; the squares were one fast pass over all. */
+function checkGradients(
+  parameters: readonly TrainedParameter[],
+  gradients: readonly DlArray[],
+  squares: readonly number[],
+): void {
   // From the loss backwards: where it began comes last in the list of parameters.
   for (let i = parameters.length - 1; i >= 0; i--) {
     if (Number.isFinite(squares[i]) || isFiniteArray(gradients[i]!)) continue

@@ -5,9 +5,11 @@ import type { ElementType, Storage } from '../../array/storage.js'
 import { BackendError, OptionError } from '../../errors.js'
 import type { Backend, BackendInfo, BackendMemory } from '../backend.js'
 import { Heap } from './heap.js'
-import { type KernelFields, kernelBlocks } from './kernels.generated.js'
-import { instantiateKernels, type Kernel, type KernelInstance } from './module.js'
-import { WasmStorage } from './storage.js'
+import { type KernelPlan, kernelPlans, writeBlock } from './kernel-plan.js'
+import type { KernelFields } from './kernels.generated.js'
+import { instantiateKernels, type KernelInstance } from './module.js'
+import { type RecordedData, Recording } from './recording.js'
+import { type StorageOwner, WasmStorage } from './storage.js'
 import { processorCount, ThreadPool } from './threads.js'
 
 export type KernelName = keyof KernelFields
@@ -38,37 +40,19 @@ const MAXIMUM_HEAP = 4 * 2 ** 30
 /** Turns per thread when the caller gives no grain: some slack for threads that start late or run slowly. */
 const TURNS = 4
 
-/** What a launch needs to know of a kernel. */
-interface Plan {
-  readonly index: number
-  readonly kernel: Kernel
-  readonly fields: readonly string[]
-  /** Whether the field of that index is a float. */
-  readonly floats: readonly boolean[]
-}
-
-function writeBlock(
-  { fields, floats }: Plan,
-  block: Readonly<Record<string, number>>,
-  asIntegers: Int32Array,
-  asFloats: Float32Array,
-): void {
-  for (let i = 0; i < fields.length; i++) {
-    const value = block[fields[i]!]!
-    if (floats[i]) asFloats[i] = value
-    else asIntegers[i] = value
-  }
-}
-
 export class WasmBackend implements Backend {
   readonly name = 'wasm'
   /** Kernels launched so far. */
   launches = 0
+  /** Called for each launch with the kernel's name and what runs it, to measure that. */
+  observeLaunch: ((kernel: string, run: () => void) => void) | undefined
 
   readonly #instance: KernelInstance
   readonly #heap: Heap
-  readonly #plans: Readonly<Record<string, Plan>>
+  readonly #plans: Readonly<Record<string, KernelPlan>>
   readonly #names: readonly string[]
+  /** Recordings that hold memory. */
+  readonly #recordings = new Set<Recording>()
   /** Where launches write their parameters: one block, since a launch ends before the next begins. */
   readonly #block: number
   /** Fields of the largest block. */
@@ -84,7 +68,7 @@ export class WasmBackend implements Backend {
   #ended: Promise<unknown> = Promise.resolve()
   /** Why there is no pool. */
   #singleBecause: string | undefined
-  readonly #live = { storages: 0, bytes: 0 }
+  readonly #storages: StorageOwner & { recording: Recording | undefined }
 
   constructor(options: WasmBackendOptions = {}) {
     const { maximumBytes = MAXIMUM_HEAP } = options
@@ -100,29 +84,24 @@ export class WasmBackend implements Backend {
     const { host, memory } = instance
     this.#instance = instance
     this.#heap = new Heap(memory, host.heapBase(), instance.maximumBytes)
-    const blocks = Object.entries(kernelBlocks)
-    this.#names = blocks.map(([name]) => name)
-    const plans: Record<string, Plan> = Object.create(null)
-    for (const [index, [name, block]] of blocks.entries()) {
-      const marked = block.split(' ')
-      const floats = marked.map((field) => field.endsWith('.'))
-      const fields = marked.map((field) => field.replace('.', ''))
-      plans[name] = { index, kernel: instance.kernel(name), fields, floats }
-    }
-    this.#plans = plans
+    this.#heap.makeRoom = () => this.#releaseRecordings()
+    this.#storages = { heap: this.#heap, recording: undefined, live: { storages: 0, bytes: 0 } }
+    const plans = kernelPlans(instance)
+    this.#names = plans.map(({ name }) => name)
+    this.#plans = Object.assign(Object.create(null), Object.fromEntries(plans.map((plan) => [plan.name, plan])))
     host.setScratch(this.#heap.allocate(host.scratchBytes()))
-    this.#blockLength = Math.max(...Object.values(plans).map((plan) => plan.fields.length))
+    this.#blockLength = Math.max(...plans.map(({ fields }) => fields.length))
     this.#block = this.#heap.allocate(4 * this.#blockLength)
     this.#startPool(threads)
   }
 
   allocate(length: number, elementType: ElementType): Storage {
-    return new WasmStorage(this.#heap, this.#live, elementType, length)
+    return new WasmStorage(this.#storages, elementType, length)
   }
 
   /** The address of a storage's first element, for a kernel's block. */
   pointer(storage: Storage): number {
-    if (storage instanceof WasmStorage && storage.heap === this.#heap) return storage.address
+    if (storage instanceof WasmStorage && storage.owner === this.#storages) return storage.pointer()
     throw new BackendError({
       call: 'the wasm backend',
       expects: 'an array of this backend',
@@ -131,23 +110,14 @@ export class WasmBackend implements Backend {
     })
   }
 
-  /** The address of uninitialised memory of that many bytes, aligned to 64; give it back with {@link scratchFree}. */
-  scratchAllocate(bytes: number): number {
-    return this.#heap.allocate(bytes)
-  }
-
-  /** Gives back what {@link scratchAllocate} gave for the same number of bytes. */
-  scratchFree(address: number, bytes: number): void {
-    this.#heap.free(address, bytes)
-  }
-
   /** Lends `use` that many bytes of uninitialised memory, aligned to 64, until it returns. */
   withTemporary<T>(bytes: number, use: (address: number) => T): T {
-    const address = this.#heap.allocate(bytes)
+    const source = this.#storages.recording ?? this.#heap
+    const address = source.allocate(bytes)
     try {
       return use(address)
     } finally {
-      this.#heap.free(address, bytes)
+      source.free(address, bytes)
     }
   }
 
@@ -168,39 +138,67 @@ export class WasmBackend implements Backend {
     use: (address: number, bytesOfBlock: number) => T,
   ): T {
     const plan = this.#plans[name]!
+    const bytes = 4 * plan.fields.length
+    const { recording } = this.#storages
+    const write = (address: number) => {
+      for (const [i, block] of blocks.entries()) this.#writeBlock(plan, block, address + bytes * i)
+      return use(address, bytes)
+    }
+    return recording === undefined
+      ? this.withTemporary(bytes * blocks.length, write)
+      : write(recording.allocateParameters(bytes * blocks.length))
+  }
+
+  #writeBlock(plan: KernelPlan, block: Readonly<Record<string, number>>, address: number): void {
+    const { buffer } = this.#heap
     const count = plan.fields.length
-    return this.withTemporary(4 * count * blocks.length, (address) => {
-      const { buffer } = this.#heap
-      for (let i = 0; i < blocks.length; i++) {
-        const at = address + 4 * count * i
-        writeBlock(plan, blocks[i]!, new Int32Array(buffer, at, count), new Float32Array(buffer, at, count))
-      }
-      return use(address, 4 * count)
-    })
+    writeBlock(plan, block, new Int32Array(buffer, address, count), new Float32Array(buffer, address, count))
+    this.#storages.recording?.parametersAt(address, plan, block)
   }
 
   /** Runs a kernel over all items, on the calling thread alone when they are no more than `grain`; ends when it ends. */
   launch<K extends KernelName>(name: K, block: KernelBlock<K>, work: Work): void
-  launch(name: string, block: Readonly<Record<string, number>>, work: Work): void {
-    this.launches++
+  launch(name: string, block: Readonly<Record<string, number>>, { items, grain }: Work): void {
     const plan = this.#plans[name]!
+    const { recording } = this.#storages
+    if (recording !== undefined) {
+      const address = recording.allocateParameters(4 * plan.fields.length)
+      this.#writeBlock(plan, block, address)
+      recording.launched({ plan, block: address, items, grain })
+      return this.#run(plan, address, items, grain)
+    }
     if (this.#blockBuffer !== this.#heap.buffer) this.#renewBlockViews()
     writeBlock(plan, block, this.#blockIntegers, this.#blockFloats)
-    const { items } = work
+    this.#run(plan, this.#block, items, grain)
+  }
+
+  #run(plan: KernelPlan, block: number, items: number, grain: number | undefined): void {
+    this.launches++
     if (items <= 0) return
+    if (this.observeLaunch) this.observeLaunch(plan.name, () => this.#runNow(plan, block, items, grain))
+    else this.#runNow(plan, block, items, grain)
+  }
+
+  #runNow(plan: KernelPlan, block: number, items: number, grain: number | undefined): void {
     const pool = this.#pool
     try {
-      if (pool === undefined) plan.kernel(this.#block, 0, items)
-      else this.#runOnPool(pool, plan, items, work.grain)
+      if (pool === undefined) plan.kernel(block, 0, items)
+      else this.#runOnPool(pool, plan, block, items, grain)
     } catch (error) {
-      throw this.#failure(name, error)
+      throw this.#failure(plan.name, error)
     }
   }
 
-  #runOnPool(pool: ThreadPool, plan: Plan, items: number, grain = Math.ceil(items / (TURNS * this.#threads))): void {
+  #runOnPool(
+    pool: ThreadPool,
+    plan: KernelPlan,
+    block: number,
+    items: number,
+    grain = Math.ceil(items / (TURNS * this.#threads)),
+  ): void {
     if (pool.lostBecause !== undefined) throw pool.lost('run a kernel')
-    if (items <= grain || pool.threads === 1) plan.kernel(this.#block, 0, items)
-    else pool.run(plan.index, plan.kernel, this.#block, items, Math.max(1, Math.floor(grain)))
+    if (items <= grain || pool.threads === 1) plan.kernel(block, 0, items)
+    else pool.run(plan.index, plan.kernel, block, items, Math.max(1, Math.floor(grain)))
   }
 
   #failure(name: string, error: unknown): BackendError {
@@ -225,6 +223,63 @@ export class WasmBackend implements Backend {
     this.#blockFloats = new Float32Array(buffer, this.#block, this.#blockLength)
     this.#blockBuffer = buffer
   }
+
+  // --- Recording --------------------------------------------------------------------------------------------------------
+
+  /**
+   * Runs `compute` and writes its launches down. The recording is missing where something else happened that counts: the host
+   * read what was computed or what changes, or {@link refuseRecording} was called. What `compute` gives is then there all the
+   * same. A recording holds memory until it is released.
+   */
+  record<T>(data: RecordedData, compute: () => T): { readonly result: T; readonly recording?: Recording } {
+    const recording = new Recording(
+      this.#heap,
+      data,
+      data.inputs.map((input) => this.pointer(input)),
+    )
+    this.#recordings.add(recording)
+    this.#storages.recording = recording
+    let isDone = false
+    try {
+      const result = compute()
+      isDone = !recording.isRefused
+      return isDone ? { result, recording } : { result }
+    } finally {
+      this.#storages.recording = undefined
+      if (!isDone) this.releaseRecording(recording)
+    }
+  }
+
+  /** Runs the launches of a recording again, with these inputs in the places of those that it was made with. */
+  replay(recording: Recording, inputs: readonly Storage[]): void {
+    recording.relocate(inputs.map((input) => this.pointer(input)))
+    for (const { plan, block, items, grain } of recording.launches) this.#run(plan, block, items, grain)
+  }
+
+  /** Whether a storage was allocated in a recording: what it holds is made by the launches, or always the same. */
+  isOf(recording: Recording, storage: Storage): boolean {
+    return storage instanceof WasmStorage && storage.isOf(recording)
+  }
+
+  releaseRecording(recording: Recording): void {
+    this.#recordings.delete(recording)
+    recording.release()
+  }
+
+  /** Something happens that launches do not show: what is being recorded, if anything, cannot run again. */
+  refuseRecording(): void {
+    this.#storages.recording?.refuse()
+  }
+
+  /** Whether there were recordings to release, but for one that is being made. */
+  #releaseRecordings(): boolean {
+    const { recording } = this.#storages
+    const others = [...this.#recordings].filter((one) => one !== recording)
+    for (const one of others) this.releaseRecording(one)
+    return others.length > 0
+  }
+
+  // --- Threads ----------------------------------------------------------------------------------------------------------
 
   /** Threads that run kernels once the workers have started, the calling one included. */
   get threads(): number {
@@ -259,10 +314,10 @@ export class WasmBackend implements Backend {
 
   memory(): BackendMemory {
     return {
-      bytesInUse: this.#live.bytes,
+      bytesInUse: this.#storages.live.bytes,
       bytesPooled: this.#heap.bytesPooled,
       bytesReserved: this.#heap.bytesReserved,
-      storages: this.#live.storages,
+      storages: this.#storages.live.storages,
     }
   }
 

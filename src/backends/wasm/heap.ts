@@ -50,6 +50,8 @@ export class Heap {
   bytesFresh = 0
   /** Names the largest live arrays, one line each; set by the layer that knows them. */
   describeLargest?: () => string
+  /** Frees blocks that can be done without, when there is no room: whether it found any. */
+  makeRoom?: () => boolean
 
   readonly #memory: WebAssembly.Memory
   readonly #limit: number
@@ -84,7 +86,7 @@ export class Heap {
       this.#use(size)
       return free
     }
-    const address = this.#cut(size)
+    const address = this.#cut(size) ?? (this.makeRoom?.() ? this.#cut(size) : undefined)
     if (address === undefined) throw this.#full(bytes)
     this.bytesFresh += size
     this.#use(size)

@@ -3,34 +3,43 @@
 import { type Elements, type ElementType, Storage } from '../../array/storage.js'
 import { MemoryError } from '../../errors.js'
 import type { Heap } from './heap.js'
+import type { BlockSource, Recording } from './recording.js'
 
-/** The storages of one backend that hold memory, counted by themselves. */
-interface LiveStorages {
-  storages: number
-  bytes: number
+/** What storages of one backend have in common. */
+export interface StorageOwner {
+  readonly heap: Heap
+  /** The recording that is being made. */
+  readonly recording: Recording | undefined
+  /** The storages that hold memory, counted by themselves. */
+  readonly live: { storages: number; bytes: number }
 }
 
 export class WasmStorage extends Storage {
   readonly backend = 'wasm'
-  readonly heap: Heap
+  readonly owner: StorageOwner
   readonly elementType: ElementType
   readonly length: number
-  readonly #live: LiveStorages
+  /** Where the memory came from. */
+  readonly #source: BlockSource
+  /** Of one made while a recording is: whether the host has written the elements, which later runs will find there. */
+  #isConstant = false
+  /** Of one made while a recording is: whether launches may have written the elements. */
+  #isComputed = false
   /** 0 once the memory was given back. */
   #address: number
   #view: Elements | undefined
   /** The buffer that `#view` shows. */
   #viewed: ArrayBufferLike | undefined
 
-  constructor(heap: Heap, live: LiveStorages, elementType: ElementType, length: number) {
+  constructor(owner: StorageOwner, elementType: ElementType, length: number) {
     super()
-    this.heap = heap
+    this.owner = owner
     this.elementType = elementType
     this.length = length
-    this.#live = live
-    this.#address = heap.allocate(this.bytes)
-    live.storages++
-    live.bytes += this.bytes
+    this.#source = owner.recording ?? owner.heap
+    this.#address = this.#source.allocate(this.bytes)
+    owner.live.storages++
+    owner.live.bytes += this.bytes
   }
 
   /** Of the first element. */
@@ -45,9 +54,33 @@ export class WasmStorage extends Storage {
     })
   }
 
+  /** The address of the first element, for a kernel. */
+  pointer(): number {
+    const { recording } = this.owner
+    if (recording !== undefined) {
+      if (this.#source !== recording) recording.uses(this)
+      else if (!this.#isConstant) this.#isComputed = true
+    }
+    return this.address
+  }
+
+  /** Whether a recording allocated it, and its elements come from the launches or are always the same. */
+  isOf(recording: Recording): boolean {
+    return this.#source === recording
+  }
+
   view(): Elements {
     this.settle()
-    const { buffer } = this.heap
+    const { recording } = this.owner
+    if (recording !== undefined) {
+      if (this.#source !== recording) recording.viewsOther(this)
+      else if (this.#isComputed) recording.refuse()
+      else if (!this.#isConstant) {
+        this.#isConstant = true
+        this.#address = recording.apart(this.#address, this.bytes)
+      }
+    }
+    const { buffer } = this.owner.heap
     if (this.#view === undefined || this.#viewed !== buffer) {
       this.#view =
         this.elementType === 'float64'
@@ -60,10 +93,13 @@ export class WasmStorage extends Storage {
 
   protected free(): void {
     if (this.#address === 0) return
-    this.heap.free(this.#address, this.bytes)
+    const { live } = this.owner
+    const address = this.#address
     this.#address = 0
     this.#view = undefined
-    this.#live.storages--
-    this.#live.bytes -= this.bytes
+    live.storages--
+    live.bytes -= this.bytes
+    if (this.#isConstant) (this.#source as Recording).keep(address, this.bytes)
+    else this.#source.free(address, this.bytes)
   }
 }
