@@ -118,8 +118,7 @@ if (!flags.out) {
       '/** The same in the order of the block in memory, separated by blanks; floats end with a point, addresses with a star. */',
       'export const kernelBlocks: Readonly<Record<keyof KernelFields, string>> = {',
       ...sorted.map(
-        ([name, fields]) =>
-          `  ${name}: '${fields.map(([field, type]) => field + MARKS[type]).join(' ')}',`,
+        ([name, fields]) => `  ${name}: '${fields.map(([field, type]) => field + MARKS[type]).join(' ')}',`,
       ),
       '}',
       '',

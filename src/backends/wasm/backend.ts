@@ -165,7 +165,8 @@ export class WasmBackend implements Backend {
       const address = recording.allocateParameters(4 * plan.fields.length)
       this.#writeBlock(plan, block, address)
       recording.launched({ plan, block: address, items, grain })
-      return this.#run(plan, address, items, grain)
+      this.#run(plan, address, items, grain)
+      return
     }
     if (this.#blockBuffer !== this.#heap.buffer) this.#renewBlockViews()
     writeBlock(plan, block, this.#blockIntegers, this.#blockFloats)
