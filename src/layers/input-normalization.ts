@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe, normalized, numel, positionsOf } from '../array/format.js'
-import { refuseRecording } from '../backends/current.js'
 import { DimensionError, NetworkError, OptionError } from '../errors.js'
 import { minusOperation, rdivideOperation } from '../operations/arithmetic.js'
+import { callUsers } from '../operations/call.js'
 import { dlarray } from '../operations/dlarray.js'
 import { label } from '../operations/relabel.js'
 import { constantValue } from './initializers.js'
@@ -313,8 +313,8 @@ export function normalize(layer: NormalizingLayer, data: DlArray, shape: InputSh
   const { normalization } = layer
   if (normalization === 'none') return X
   if (typeof normalization === 'function') {
-    refuseRecording()
-    return likeData(layer, normalization(X), X)
+    const result = callUsers(() => normalization(X))
+    return likeData(layer, result, X)
   }
   const combine = (names: readonly StatisticName[], value: (...statistics: number[]) => number) =>
     combined(

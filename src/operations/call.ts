@@ -1,10 +1,11 @@
 import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
+import { refuseRecording } from '../backends/current.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { makeArray, scoped } from '../memory/scope.js'
 import { allocate, type Operation } from './operation.js'
 import { label, stripdims } from './relabel.js'
 
-// What stands between the functions users call and operations: numbers as operands, and `dataFormat`.
+// What stands between the functions users call and operations: numbers as operands, and `dataFormat`; and functions of the user's.
 
 /** An array, or a number that becomes a scalar of the other operands' class. */
 export type Operand = DlArray | number
@@ -12,6 +13,12 @@ export type Operand = DlArray | number
 /** Labels for an unformatted first input, in its own order; the result is then unformatted, in that order. */
 export interface DataFormatOption {
   readonly dataFormat?: string
+}
+
+/** Calls a function of the user's. It may do anything, so that what is being recorded meanwhile cannot run again. */
+export function callUsers<R>(fn: () => R): R {
+  refuseRecording()
+  return fn()
 }
 
 /** A 1-by-1 array that holds `value`. */

@@ -1,7 +1,7 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
-import { refuseRecording } from '../backends/current.js'
 import { OptionError, TrainingError } from '../errors.js'
+import { callUsers } from '../operations/call.js'
 import { crossentropy, indexcrossentropy } from '../operations/crossentropy.js'
 import { huber } from '../operations/huber.js'
 import { l1loss } from '../operations/l1loss.js'
@@ -80,8 +80,8 @@ export function trainingLoss(loss: unknown, call: string): TrainingLoss {
       isNamed: false,
       labels: undefined,
       compute(outputs, targets) {
-        refuseRecording()
-        return checkScalar(compute(...outputs, ...targets), call)
+        const value = callUsers(() => compute(...outputs, ...targets))
+        return checkScalar(value, call)
       },
     }
   }

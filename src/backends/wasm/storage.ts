@@ -76,8 +76,8 @@ export class WasmStorage extends Storage {
       if (this.#source !== recording) recording.viewsOther(this)
       else if (this.#isComputed) recording.refuse()
       else if (!this.#isConstant) {
+        this.#address = recording.apart(this.address, this.bytes)
         this.#isConstant = true
-        this.#address = recording.apart(this.#address, this.bytes)
       }
     }
     const { buffer } = this.owner.heap
