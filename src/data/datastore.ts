@@ -2,7 +2,7 @@
 
 import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
-import { DimensionError, OptionError, TrainingError } from '../errors.js'
+import { DimensionError, DlnetError, OptionError, TrainingError } from '../errors.js'
 import { isLabelCodes } from './categorical.js'
 import type {
   AsyncBatchSource,
@@ -163,7 +163,10 @@ export function isBatchStream(data: unknown): data is BatchStream {
   return !isdlarray(data) && !isLabelCodes(data) && (Symbol.iterator in data || Symbol.asyncIterator in data)
 }
 
-/** A stream of mini-batches as a source. Each pass begins a new iteration. Sources are returned as they are. */
+/**
+ * A stream of mini-batches as a source. Each pass begins a new iteration. An error of the stream becomes a {@link TrainingError}
+ * with it as its cause. Sources are returned as they are.
+ */
 export function streamSource(stream: BatchStream, call: string): BatchSource {
   if ('restore' in stream && 'shuffle' in stream && 'state' in stream) return stream
   return new StreamSource(stream, call)
@@ -197,6 +200,24 @@ class StreamSource implements AsyncBatchSource {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<MiniBatch> {
+    try {
+      yield* this.#pass()
+    } catch (cause) {
+      if (cause instanceof DlnetError) throw cause
+      const { message = String(cause) } = (cause ?? {}) as Partial<Error>
+      throw new TrainingError(
+        {
+          call: this.#call,
+          expects: 'mini-batches from the data stream',
+          got: `its error: ${message}`,
+          remedy: 'Mend what gives the mini-batches; error.cause tells where it failed.',
+        },
+        { cause },
+      )
+    }
+  }
+
+  async *#pass(): AsyncGenerator<MiniBatch> {
     let skip = this.#skipped
     this.#skipped = 0
     this.#position = skip

@@ -4,9 +4,14 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { startedBackends } from '../../src/backends/current.js'
 import type { BatchStream, MiniBatch } from '../../src/data/minibatch.js'
+import { TrainingError } from '../../src/errors.js'
+import { featureInputLayer } from '../../src/layers/feature-input.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
+import { dlnetwork } from '../../src/network/dlnetwork.js'
 import { dlarray } from '../../src/operations/dlarray.js'
+import { minibatchpredict } from '../../src/training/minibatchpredict.js'
+import { testnet } from '../../src/training/testnet.js'
 import { TrainingInterruptedError } from '../../src/training/training-error.js'
 import { type TrainingOptionsArguments, trainingOptions } from '../../src/training/training-options.js'
 import { trainnet } from '../../src/training/trainnet.js'
@@ -119,13 +124,52 @@ describe('reading ahead', () => {
     expect(log.slice(1)).toEqual(['read 1', 'step 1', 'read 2', 'step 2', 'read 3', 'step 3'])
   })
 
+  it('tells an error of the stream before its first mini-batch, whoever reads it', async () => {
+    const gone = new Error('the disk is gone')
+    const broken: BatchStream = {
+      [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(gone) }),
+    }
+    const net = dlnetwork([featureInputLayer(2, { normalization: 'none' }), fullyConnectedLayer(2)], { seed: 1 })
+    const open = [featureInputLayer(2, { normalization: 'zerocenter' }), fullyConnectedLayer(2), softmaxLayer()]
+    const once = trainingOptions('sgdm', { verbose: false })
+    const calls = [
+      () => train(broken),
+      () => trainnet(broken, open, 'crossentropy', once),
+      () => trainnet(broken, net, 'mse', once),
+      () => train(reading(2), { validationData: broken }),
+      () => testnet(net, broken, 'rmse'),
+      () => minibatchpredict(net, broken),
+    ]
+    const told: string[] = []
+    for (const call of calls) {
+      const error = await call().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
+      expect(error).toBeInstanceOf(TrainingError)
+      expect((error as Error).cause).toBe(gone)
+      told.push((error as Error).message)
+    }
+    expect(told).toMatchInlineSnapshot(`
+      [
+        "trainnet: expected mini-batches from the data stream, but got its error: the disk is gone. Mend what gives the mini-batches; error.cause tells where it failed.",
+        "trainnet: expected mini-batches from the data stream, but got its error: the disk is gone. Mend what gives the mini-batches; error.cause tells where it failed.",
+        "trainnet: expected mini-batches from the data stream, but got its error: the disk is gone. Mend what gives the mini-batches; error.cause tells where it failed.",
+        "trainnet (validationData): expected mini-batches from the data stream, but got its error: the disk is gone. Mend what gives the mini-batches; error.cause tells where it failed.",
+        "testnet: expected mini-batches from the data stream, but got its error: the disk is gone. Mend what gives the mini-batches; error.cause tells where it failed.",
+        "minibatchpredict: expected mini-batches from the data stream, but got its error: the disk is gone. Mend what gives the mini-batches; error.cause tells where it failed.",
+      ]
+    `)
+  })
+
   it('tells an error of the stream after the steps before it', async () => {
+    const gone = new Error('the disk is gone')
     const failing: BatchStream = {
       async *[Symbol.asyncIterator]() {
         yield batch(1)
         yield batch(2)
         await pause()
-        throw new Error('the disk is gone')
+        throw gone
       },
     }
     const error = await train(failing).then(
@@ -133,7 +177,8 @@ describe('reading ahead', () => {
       (reason: unknown) => reason,
     )
     expect(error).toBeInstanceOf(TrainingInterruptedError)
-    expect(String(error)).toContain('the disk is gone (after iteration 2)')
+    expect(String(error)).toMatchInlineSnapshot(`"TrainingInterruptedError: trainnet: expected mini-batches from the data stream, but got its error: the disk is gone (after iteration 2). Mend what gives the mini-batches; error.cause tells where it failed. error.net is the network so far."`)
+    expect(((error as Error).cause as Error).cause).toBe(gone)
     expect(log.filter((line) => line.startsWith('step'))).toEqual(['step 1', 'step 2'])
   })
 
