@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { setThreads, startedBackends, wasmBackend } from '../../src/backends/current.js'
 import { convolution2dLayer } from '../../src/layers/convolution.js'
@@ -14,6 +16,19 @@ import { trainnet } from '../../src/training/trainnet.js'
 const ITERATIONS = 10_000
 /** Until then buffers of all sizes have been made, those of the last, smaller mini-batch too. */
 const WARM = 100
+/** Until then code is compiled, which is in the heap too. */
+const COMPILED = 5000
+/** More than the histories of the iterations after that, less than one array a step. */
+const FEW_BYTES = 300 * (ITERATIONS - COMPILED)
+
+/** Bytes of what can still be reached. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  collect()
+  return process.memoryUsage().heapUsed
+}
 
 it(`memory stays flat over ${ITERATIONS} iterations with shuffling, metrics, clipping and validation`, async () => {
   setThreads(1)
@@ -31,7 +46,10 @@ it(`memory stays flat over ${ITERATIONS} iterations with shuffling, metrics, cli
     softmaxLayer(),
   ]
   const seen = new Map<number, { storages: number[]; bytes: number[]; fresh: number }>()
+  const heap = new Map<number, number>()
   const outputFcn = ({ state, iteration }: OutputFcnInfo) => {
+    if (state === 'iteration' && (iteration === COMPILED || iteration === ITERATIONS - 1))
+      heap.set(iteration, heapUsed())
     if (state !== 'iteration' || (iteration !== WARM && iteration !== ITERATIONS - 1)) return
     const memory = startedBackends().map((backend) => backend.memory())
     seen.set(iteration, {
@@ -55,5 +73,6 @@ it(`memory stays flat over ${ITERATIONS} iterations with shuffling, metrics, cli
   const { info } = await trainnet(X, T, layers, 'crossentropy', options)
   expect(info.trainingHistory.iteration.length).toBe(ITERATIONS)
   expect(seen.get(ITERATIONS - 1)).toEqual(seen.get(WARM))
+  expect(heap.get(ITERATIONS - 1)! - heap.get(COMPILED)!).toBeLessThan(FEW_BYTES)
   expect(info.trainingHistory.loss.at(-1)).toBeLessThan(0.1)
 }, 300_000)
