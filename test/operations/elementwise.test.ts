@@ -4,7 +4,7 @@ import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setBackend } from '../../src/backends/current.js'
 import { DimensionError, OptionError } from '../../src/errors.js'
-import { uminus } from '../../src/operations/arithmetic.js'
+import { times, uminus } from '../../src/operations/arithmetic.js'
 import { eq, ge, gt, le, lt, ne } from '../../src/operations/comparison.js'
 import { dlarray } from '../../src/operations/dlarray.js'
 import { max, min } from '../../src/operations/extremum.js'
@@ -156,6 +156,50 @@ describe('prod', () => {
     expect(slope((x) => prod(x, 'all'), [2, 3, 4])).toEqual([12, 8, 6])
     expect(slope((x) => prod(x, 'all'), [2, 0, 4])).toEqual([0, 8, 0])
     expect(slope((x) => prod(x, 'all'), [0, 0, 4])).toEqual([0, 0, 0])
+  })
+
+  it.each([[[2, 3, 4]], [[2, 0, 4]], [[0, 0, 4]], [[0, 0, 0, 5, 2]], [[3]], [[3, 0]], [[1, 2, 0, 3, 0, 4, 5]]])(
+    'has the second derivative of a product, at zeros too: %j',
+    (values) => {
+      const count = values.length
+      const without = (i: number, j: number) =>
+        values.reduce((product, value, k) => (k === i || k === j ? product : product * value), 1)
+      for (let i = 0; i < count; i++) {
+        const chosen = dlarray(
+          values.map((_, k) => Number(k === i)),
+          [count, 1],
+          { type: 'double' },
+        )
+        const row = dlfeval(
+          (x) => {
+            const first = dlgradient(prod(x, 'all'), x, { enableHigherDerivatives: true })
+            return dlgradient(sum(times(first, chosen), 'all'), x)
+          },
+          dlarray(values, [count, 1], { type: 'double' }),
+        )
+        expect([...row.values()]).toEqual(values.map((_, j) => (i === j ? 0 : without(i, j))))
+      }
+    },
+  )
+
+  it('has the third derivative at zeros', () => {
+    const x = dlarray([0, 0, 0, 7], [4, 1], { type: 'double' })
+    const along = (gradient: DlArray, i: number) =>
+      times(
+        gradient,
+        dlarray(
+          [0, 1, 2, 3].map((k) => Number(k === i)),
+          [4, 1],
+          { type: 'double' },
+        ),
+      )
+    const third = dlfeval((x) => {
+      const options = { enableHigherDerivatives: true }
+      const first = dlgradient(prod(x, 'all'), x, options)
+      const second = dlgradient(sum(along(first, 0), 'all'), x, options)
+      return dlgradient(sum(along(second, 1), 'all'), x)
+    }, x)
+    expect([...third.values()]).toEqual([0, 0, 7, 0])
   })
 })
 
