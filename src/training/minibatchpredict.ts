@@ -28,16 +28,31 @@ const optionNames = ['miniBatchSize', 'outputs', 'inputDataFormats', 'outputData
  *
  * `X` is predictors in memory, a datastore, or mini-batches (whose targets are not read). The result is unformatted and in
  * the order of data in memory: N-by-C for features and classes (format `CB`), H-by-W-by-C-by-N for images, T-by-C-by-N for
- * sequences; one array, or a list where `outputs` is one or the network has several.
+ * sequences; one array, or a list where `outputs` is one or the network has several: `minibatchpredict<DlArray<''>[]>(net, X)`.
  *
  * Errors: those of `predict`, and an {@link OptionError} for an option that does not exist. Source: MATLAB,
  * `minibatchpredict`.
  */
-export async function minibatchpredict<R extends DlArray<''> | DlArray<''>[] = DlArray<''>>(
+export function minibatchpredict(
+  net: DlNetwork,
+  X: NetworkData,
+  options?: MinibatchpredictOptions & { readonly outputs?: string },
+): Promise<DlArray<''>>
+export function minibatchpredict(
+  net: DlNetwork,
+  X: NetworkData,
+  options: MinibatchpredictOptions & { readonly outputs: readonly string[] },
+): Promise<DlArray<''>[]>
+export function minibatchpredict<R extends DlArray<''> | DlArray<''>[] = DlArray<''>>(
+  net: DlNetwork,
+  X: NetworkData,
+  options?: MinibatchpredictOptions,
+): Promise<R>
+export async function minibatchpredict(
   net: DlNetwork,
   X: NetworkData,
   options: MinibatchpredictOptions = {},
-): Promise<R> {
+): Promise<DlArray<''> | DlArray<''>[]> {
   const call = 'minibatchpredict'
   checkOptionNames(call, options, optionNames)
   const names = typeof options.outputs === 'string' ? [options.outputs] : (options.outputs ?? net.outputNames)
@@ -62,7 +77,7 @@ export async function minibatchpredict<R extends DlArray<''> | DlArray<''>[] = D
       remedy: "Give one format for each, or 'auto'.",
     })
   const results = collected.map((one, i) => one.result(wanted?.[i]))
-  return (results.length === 1 && !Array.isArray(options.outputs) ? results[0] : results) as R
+  return results.length === 1 && !Array.isArray(options.outputs) ? results[0]! : results
 }
 
 /** Runs a network on a mini-batch, and hands its outputs to a function before they are freed too. */

@@ -56,7 +56,7 @@ describe('minibatchpredict', () => {
     const moved = await minibatchpredict(net, images, { miniBatchSize: 2, outputDataFormats: 'BSSC' })
     expect(moved.size).toEqual([3, 3, 2, 2])
     expect(moved.values()[1]).toBe(Y.values()[12])
-    const [scores, sums] = await minibatchpredict<ReturnType<typeof dlarray<''>>[]>(classifier, X, {
+    const [scores, sums] = await minibatchpredict(classifier, X, {
       outputs: ['softmax', 'fc'],
     })
     expect([...sums!.values()]).toEqual([1, -1, 5, -2, -9, -1, 1, -5, 2, 9])

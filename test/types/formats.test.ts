@@ -4,9 +4,12 @@ import type { Canonical, Combined, Known, ValidFormat } from '../../src/array/fo
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { convolution2dLayer } from '../../src/layers/convolution.js'
+import { featureInputLayer } from '../../src/layers/feature-input.js'
+import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import { inputLayer } from '../../src/layers/input.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { scope } from '../../src/memory/scope.js'
+import { dlnetwork } from '../../src/network/dlnetwork.js'
 import { plus, times } from '../../src/operations/arithmetic.js'
 import { cast } from '../../src/operations/cast.js'
 import { gt } from '../../src/operations/comparison.js'
@@ -18,6 +21,7 @@ import { reshape, stripdims } from '../../src/operations/relabel.js'
 import { relu } from '../../src/operations/relu.js'
 import { flip, index, repmat } from '../../src/operations/subscripts.js'
 import { type SumOver, sum } from '../../src/operations/sum.js'
+import { minibatchpredict } from '../../src/training/minibatchpredict.js'
 
 // What the compiler knows of formats. `tsc` proves these (npm run check:types); running them shows that the claims are true
 // of the arrays themselves.
@@ -202,5 +206,29 @@ describe('the editor marks', () => {
     expect(() => scope(async () => 1)).toThrow('a function that returned a promise')
     // @ts-expect-error the same
     expect(() => dlfeval(async (x: DlArray) => x, dlarray(1))).toThrow(/^dlfeval: .*a function that returned a promise/)
+  })
+})
+
+describe('the compiler knows what minibatchpredict gives', () => {
+  const net = dlnetwork([featureInputLayer(2, { normalization: 'none' }), fullyConnectedLayer(3)], { seed: 1 })
+  const X = { values: [1, 2, 3, 4], size: [2, 2] }
+
+  it('one array, also inside another call', async () => {
+    expectTypeOf(await minibatchpredict(net, X)).toEqualTypeOf<DlArray<''>>()
+    expectTypeOf(await minibatchpredict(net, X, { outputs: 'fc' })).toEqualTypeOf<DlArray<''>>()
+    // compiles only for one array
+    expectFormat(await minibatchpredict(net, X, { miniBatchSize: 1 }), '')
+    expect(sum(await minibatchpredict(net, X), 1).size).toEqual([1, 3])
+  })
+
+  it('a list for a list of outputs, and what is asked for', async () => {
+    const list = await minibatchpredict(net, X, { outputs: ['fc', 'featureinput'] })
+    expectTypeOf(list).toEqualTypeOf<DlArray<''>[]>()
+    expect(list.map(({ size }) => size)).toEqual([
+      [2, 3],
+      [2, 2],
+    ])
+    const asked = minibatchpredict<DlArray<''>[]>(net, X)
+    expectTypeOf(await asked).toEqualTypeOf<DlArray<''>[]>()
   })
 })
