@@ -9,28 +9,24 @@ import { dlarray } from '../operations/dlarray.js'
 import { maxOverOperation, minOverOperation } from '../operations/extremum.js'
 import { relabelOperation } from '../operations/relabel.js'
 import { sumOperation } from '../operations/sum.js'
+import { Moments } from './moments.js'
 import { pacer } from './pacing.js'
 
 // Statistics of the training data for input layers: one pass over the data before training.
 
 /**
- * Statistics of one input over all observations, mini-batch by mini-batch. Mean and variance of the mini-batches are joined
- * in float64 (Chan, Golub, LeVeque, "Updating Formulae", 1979); the standard deviation is that of the population.
+ * Statistics of one input over all observations, mini-batch by mini-batch; the standard deviation is that of the population.
  */
 export class InputStatistics {
   readonly need: StatisticsNeed
-  #count = 0
-  #mean: Float64Array
-  /** Sum of squared differences from the mean. */
-  #squares: Float64Array
+  readonly #moments: Moments
   #min: Float64Array
   #max: Float64Array
 
   constructor(need: StatisticsNeed) {
     const length = need.size.reduce((a, b) => a * b, 1)
     this.need = need
-    this.#mean = new Float64Array(length)
-    this.#squares = new Float64Array(length)
+    this.#moments = new Moments(length)
     this.#min = new Float64Array(length).fill(Number.POSITIVE_INFINITY)
     this.#max = new Float64Array(length).fill(Number.NEGATIVE_INFINITY)
   }
@@ -69,23 +65,17 @@ export class InputStatistics {
     const first = sumOperation.run({ X: centred }, { over }).values()
     const second = sumOperation.run({ X: timesOperation.run({ A: centred, B: centred }) }, { over }).values()
     const shifts = shift.values()
-    const total = this.#count + count
-    for (let i = 0; i < shifts.length; i++) {
-      const mean = shifts[i]! + first[i]! / count
-      const squares = Math.max(0, second[i]! - first[i]! ** 2 / count)
-      const difference = mean - this.#mean[i]!
-      this.#mean[i]! += (difference * count) / total
-      this.#squares[i]! += squares + difference ** 2 * ((this.#count * count) / total)
-    }
-    this.#count = total
+    const exact = Float64Array.from(shifts, (value, i) => value + first[i]! / count)
+    const squares = Float64Array.from(second, (value, i) => Math.max(0, value - first[i]! ** 2 / count))
+    this.#moments.add(count, exact, squares)
   }
 
   /** The statistics needed, with the size they need. */
   values(): Partial<Record<StatisticName, DlArray>> {
     const { statistics, size } = this.need
     const all: Record<StatisticName, Float64Array> = {
-      mean: this.#mean,
-      standardDeviation: this.#squares.map((squares) => Math.sqrt(squares / this.#count)),
+      mean: this.#moments.mean,
+      standardDeviation: this.#moments.variance().map(Math.sqrt),
       min: this.#min,
       max: this.#max,
     }

@@ -216,7 +216,7 @@ export const optionDefinitions: Readonly<Record<string, OptionDefinition>> = {
   inputDataFormats: formats,
   targetDataFormats: formats,
   resetInputNormalization: flag(true),
-  batchNormalizationStatistics: choice(['auto', 'moving'], { planned: ['population'] }),
+  batchNormalizationStatistics: choice(['auto', 'moving', 'population']),
   outputNetwork: choice(['auto', 'last-iteration', 'best-validation']),
   acceleration: choice(['auto', 'none'], { display: quoted }),
 

@@ -91,9 +91,11 @@ interface CommonOptions {
   readonly resetInputNormalization: boolean
   /**
    * How batch normalization layers get the statistics of prediction: `'moving'`, which `'auto'` (default) means too, joins those
-   * of each mini-batch to the ones before.
+   * of each mini-batch to the ones before; `'population'` does so until training is over, and then takes those of the whole
+   * training set, in one more pass over it. That pass follows the last validation. A signal that stops training, or this pass,
+   * leaves those of `'moving'`.
    */
-  readonly batchNormalizationStatistics: 'auto' | 'moving'
+  readonly batchNormalizationStatistics: 'auto' | 'moving' | 'population'
   /** `[X, T]`, a datastore that holds both, or mini-batches, to validate with. Default: none. */
   readonly validationData: ValidationData | undefined
   /** Iterations between validations. Default 50. */

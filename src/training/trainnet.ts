@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
 import { type BatchSource, releaseBatch, type TargetData } from '../data/minibatch.js'
-import { NetworkError, OptionError } from '../errors.js'
+import { DlnetError, NetworkError, OptionError } from '../errors.js'
 import {
   needsStatistics,
   type StatisticName,
@@ -17,9 +17,10 @@ import { withLayerCopies } from './layer-copies.js'
 import { type Loss, type TrainingLoss, trainingLoss } from './losses.js'
 import { metricsOf } from './metrics.js'
 import { holdsTargets, type NetworkData, type NetworkInputs, networkSource } from './network-data.js'
+import { setPopulationStatistics } from './population-statistics.js'
 import { freshLike } from './solver-update.js'
 import { createSolver } from './solvers.js'
-import { validating } from './training-error.js'
+import { callWithin, TrainingInterruptedError, validating } from './training-error.js'
 import type { TrainingInfo } from './training-info.js'
 import { TrainingRun } from './training-loop.js'
 import type { TrainingOptions } from './training-options.js'
@@ -107,7 +108,36 @@ export async function trainnet(...given: readonly unknown[]): Promise<TrainingRe
     validation: sources.validation,
   })
   const info = await run.run(checkpoint)
+  if (options.batchNormalizationStatistics === 'population' && info.stopReason !== 'Stopped by signal')
+    await finalStatistics(net, info, sources.training, random, options)
   return { net, info }
+}
+
+/** After training; an error then leaves the trained network to whoever catches it. */
+async function finalStatistics(
+  net: DlNetwork,
+  info: TrainingInfo,
+  source: BatchSource,
+  random: RandomStream,
+  { signal }: TrainingOptions,
+): Promise<void> {
+  try {
+    await setPopulationStatistics(net, source, random, signal)
+  } catch (error) {
+    if (!(error instanceof DlnetError)) throw error
+    const { expects, got, remedy } = error.problem
+    throw new TrainingInterruptedError(
+      {
+        call: callWithin(error),
+        expects: `${expects}, for the statistics of batch normalization after training`,
+        got,
+        remedy: `${remedy} error.net is the trained network with moving statistics.`,
+      },
+      net,
+      info,
+      { cause: error },
+    )
+  }
 }
 
 interface Arguments {

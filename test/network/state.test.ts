@@ -25,6 +25,7 @@ import { dlarray } from '../../src/operations/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/random.js'
 import { sum } from '../../src/operations/sum.js'
 import { readCheckpoint } from '../../src/training/checkpoint.js'
+import { TrainingInterruptedError } from '../../src/training/training-error.js'
 import { type TrainingOptionsArguments, trainingOptions } from '../../src/training/training-options.js'
 import { trainnet } from '../../src/training/trainnet.js'
 import { expectClose, SINGLE } from '../support/close.js'
@@ -334,5 +335,103 @@ describe('training', () => {
     expect(whole.net.state.map(({ layer, parameter }) => [...arrays[`state/${layer}/${parameter}`]!.values()])).toEqual(
       stateOf(whole.net),
     )
+  })
+
+  describe('with the statistics of the population', () => {
+    /** Mean and variance of every channel, from what reaches the layer in mini-batches that its own training normalizes. */
+    function expected(net: DlNetwork, batches: readonly DlArray[]): number[][] {
+      const before = { first: 'featureinput', second: 'fc_1' }
+      return Object.values(before).flatMap((outputs) => {
+        const rows = batches.flatMap((batch) => {
+          const flat = [...net.forward(batch, { outputs }).outputs[0]!.values()]
+          const [channels = 1, count = 1] = net.forward(batch, { outputs }).outputs[0]!.size
+          return Array.from({ length: count }, (_, n) => flat.slice(n * channels, (n + 1) * channels))
+        })
+        const mean = rows[0]!.map((_, c) => rows.reduce((sum, row) => sum + row[c]!, 0) / rows.length)
+        const variance = mean.map((mu, c) => rows.reduce((sum, row) => sum + (row[c]! - mu) ** 2, 0) / rows.length)
+        return [mean, variance]
+      })
+    }
+
+    /** To the rounding of the elements, whose means may be near 0. */
+    const expectAlike = (actual: readonly number[], values: readonly number[]) => {
+      expect(actual).toHaveLength(values.length)
+      for (const [i, value] of values.entries())
+        expect(Math.abs(actual[i]! - value)).toBeLessThan(1e-6 * (1 + Math.abs(value)))
+    }
+
+    const column = (n: number) => [X.values[n]!, X.values[n + 42]!]
+    /** In the order of the data, 8 observations each and at last 2. */
+    const inOrder = Array.from({ length: 6 }, (_, i) => {
+      const numbers = Array.from({ length: Math.min(8, 42 - 8 * i) }, (_, k) => 8 * i + k)
+      return dlarray(Float32Array.from(numbers.flatMap(column)), [2, numbers.length], 'CB')
+    })
+    const population = { batchNormalizationStatistics: 'population', shuffle: 'never' } as const
+
+    it('has those of all mini-batches together; nothing else differs', async () => {
+      const moving = await train({ shuffle: 'never' })
+      const { net, info } = await train(population)
+      expect(info.trainingHistory.loss).toEqual(moving.info.trainingHistory.loss)
+      expect(net.learnables.map(({ value }) => [...value!.values()])).toEqual(
+        moving.net.learnables.map(({ value }) => [...value!.values()]),
+      )
+      const state = stateOf(net)
+      for (const [i, values] of expected(net, inOrder).entries()) {
+        expectAlike(state[i]!, values)
+        expect(stateOf(moving.net)[i]).not.toEqual(state[i])
+      }
+    })
+
+    it('has them however training ended, but for a signal; and keeps no memory', async () => {
+      const stored = () => startedBackends().reduce((sum, backend) => sum + backend.memory().storages, 0)
+      const before = stored()
+      const told = await train({ ...population, outputFcn: ({ iteration }) => iteration === 4 })
+      for (const [i, values] of scope(() => expected(told.net, inOrder)).entries())
+        expectAlike(stateOf(told.net)[i]!, values)
+      const controller = new AbortController()
+      const stop = ({ iteration }: { iteration: number }) => {
+        if (iteration === 4) controller.abort()
+      }
+      const signalled = await train({ ...population, outputFcn: stop, signal: controller.signal })
+      const moving = await train({ shuffle: 'never', outputFcn: ({ iteration }) => iteration === 4 })
+      expect(stateOf(signalled.net)).toEqual(stateOf(moving.net))
+      for (const { net } of [told, signalled, moving]) net.dispose()
+      expect(stored()).toBe(before)
+    })
+
+    it('has those of the best network, and the same bits from a checkpoint', async () => {
+      const options = {
+        ...common,
+        batchNormalizationStatistics: 'population',
+        validationData: [validation.X, validation.T] as [typeof validation.X, string[]],
+        validationFrequency: 2,
+        metrics: 'accuracy' as const,
+        objectiveMetricName: 'accuracy',
+      } as const
+      const whole = await train(options)
+      expect(whole.info.outputNetworkIteration).toBeLessThan(18)
+      await train({ ...options, checkpointPath: folder, maxEpochs: 2 })
+      const resumed = await train({ ...options, resume: folder })
+      expect(stateOf(resumed.net)).toEqual(stateOf(whole.net))
+    })
+
+    it('tells of data that cannot be read once more, with the trained network', async () => {
+      let passes = 0
+      const stream = {
+        *[Symbol.iterator]() {
+          if (passes++ >= 3) throw new Error('the tape has come to its end')
+          for (const one of inOrder) yield { inputs: [one], targets: [one], observations: one.size[1]! }
+        },
+      }
+      const layers = [batchNormalizationLayer(), fullyConnectedLayer(2)]
+      const options = trainingOptions('sgdm', { ...common, ...population, maxEpochs: 2 })
+      const error = await trainnet(stream, layers, 'mse', options).catch((reason: unknown) => reason)
+      expect(error).toBeInstanceOf(TrainingInterruptedError)
+      expect((error as TrainingInterruptedError).info.trainingHistory.loss).toHaveLength(12)
+      expect((error as TrainingInterruptedError).net.state).toHaveLength(2)
+      expect(String(error)).toMatchInlineSnapshot(
+        `"TrainingInterruptedError: trainnet: expected mini-batches from the data stream, for the statistics of batch normalization after training, but got its error: the tape has come to its end. Mend what gives the mini-batches; error.cause tells where it failed. error.net is the trained network with moving statistics."`,
+      )
+    })
   })
 })
