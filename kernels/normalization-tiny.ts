@@ -1,33 +1,40 @@
-// Planes of a few elements without gaps, four at a time: turned round in registers, so that each plane is a lane of vectors
-// and every step of the arithmetic serves four planes. The turned planes wait in a first-level cache between the steps.
-//
-// Formulas are those of normalization.ts and normalization-gradient.ts. Elements are shifted by the first of their plane,
-// and squares are taken of what is left beside the mean: nothing cancels, so that float32 is enough for so few of them.
+// Planes of a few elements without gaps, forward. Formulas are those of normalization.ts. Square roots and divisions serve four
+// planes at once: planes of up to four elements are turned round in registers, so that each is a lane of vectors; of larger ones
+// the sums alone are. Elements are shifted by the first of their plane, so that nothing cancels and float32 is enough for so
+// few; fours of planes for which it is not (squares beyond its range, a first element far from the others) are done in float64.
 // A lane goes through the same operations wherever its plane lies: results do not depend on which planes go together.
-import { joinHigh, joinLow, storeTurned, zipHigh, zipLow } from './lanes';
-import { channelLanes, loadTriples, storeTriples } from './normalization-layout';
+import { storeTurned, zipHigh, zipLow } from './lanes';
+import { storeTriples } from './normalization-layout';
+import {
+  areFinite,
+  areKept,
+  copyEdge,
+  EDGE_RESULT,
+  EDGE_STATISTICS,
+  EDGE_X,
+  firstOf,
+  Four,
+  fourthOf,
+  goesOn,
+  halfTotals,
+  inverseRoot,
+  maskTail,
+  measureExactly,
+  MoreVectors,
+  OFFSETS,
+  planeInverse,
+  planeMean,
+  SCALES,
+  secondOf,
+  spreadChannels,
+  thirdOf,
+  Three,
+  ThreeVectors,
+  totals,
+  TwoVectors,
+  wholeBytes,
+} from './normalization-tiny-layout';
 import { scratch } from './scratch';
-
-/** Largest plane that goes this way; larger ones fill vectors of their own well enough. The host decides by it. */
-const LARGEST: i32 = 64;
-/** Squares are taken again where those of the distance of shift and mean are more than so many times as large. */
-const FARTHEST: f32 = 16;
-
-// Working memory, in bytes behind `scratch`. Four planes are a vector for each element, of x and of dy, behind what is to be
-// done with them; while four are measured, the four before them wait for being written: for square roots and divisions.
-const FACTOR: usize = 0;
-const REST: usize = 16;
-const PROJECTION: usize = 32;
-const TURNED: usize = 48;
-const TURNED_DY: usize = TURNED + LARGEST * 16;
-const FOUR: usize = TURNED_DY + LARGEST * 16;
-// the last planes of an array, where they are less than four, are worked on in these
-const EDGE_X: usize = 2 * FOUR;
-const EDGE_DY: usize = EDGE_X + LARGEST * 16;
-const EDGE_RESULT: usize = EDGE_DY + LARGEST * 16;
-const EDGE_STATISTICS: usize = EDGE_RESULT + LARGEST * 16;
-const EDGE_SUMS: usize = EDGE_STATISTICS + 48;
-const STATISTICS: usize = EDGE_SUMS + 32;
 
 @unmanaged
 class TinyNormalization {
@@ -38,521 +45,343 @@ class TinyNormalization {
   scale: usize;
   /** One number per channel; 0 stands for all zeros. */
   offset: usize;
-  /** [3, planes], as in normalization.ts. */
+  /** [3, planes], as in normalization.ts; 0 where they are not kept. */
   statistics: usize;
-  /** Elements of a plane: 1 to LARGEST. */
+  /** Elements of a plane: 1 to 64. */
   inner: i32;
   channels: i32;
+  planes: i32;
+  row: i32;
+  together: i32;
+  rows: i32;
   epsilon: f32;
 }
 
-@unmanaged
-class TinyNormalizationGradient {
-  x: usize;
-  dy: usize;
-  /** The result; may be dy itself. */
-  dx: usize;
-  /** One number per channel; 0 stands for all ones. */
-  scale: usize;
-  /** [3, planes], as the forward pass left it. */
-  statistics: usize;
-  /** [2, planes]: the sums of dy and of dy xhat over each plane. */
-  planeSums: usize;
-  inner: i32;
-  channels: i32;
-}
-
-// ---------------------------------------------------------------- turning round
-
-/** a0 b0 a1 b1 ... from a and b. */
-@inline
-function storePairs(to: usize, a: v128, b: v128): void {
-  v128.store(to, v128.shuffle<f32>(a, b, 0, 4, 1, 5));
-  v128.store(to, v128.shuffle<f32>(a, b, 2, 6, 3, 7), 16);
-}
-
-/** Four planes of `inner` elements at `from` to a vector per element. The last block of four may repeat some of the others. */
-@inline
-function turnPlanes(from: usize, inner: i32, to: usize): void {
-  if (inner < 4) {
-    turnLeast(from, inner, to);
-    return;
-  }
-  const apart = <usize>inner << 2;
-  for (let i = 0; i < inner; i += 4) {
-    const first = <usize>min(i, inner - 4) << 2;
-    const x = from + first;
-    const second = x + 2 * apart;
-    storeTurned(to + (first << 2), 16, v128.load(x), v128.load(x + apart), v128.load(second), v128.load(second + apart));
-  }
-}
-
-/** Four planes of two to four elements at `from`: a vector per element at `to`, those of absent ones as of the first. */
-@inline
-function turnFew(from: usize, inner: i32, to: usize): void {
-  if (inner == 4) {
-    storeTurned(to, 16, v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48));
-    return;
-  }
-  if (inner == 3) loadTriples(from, to);
-  else {
-    const p = v128.load(from);
-    const q = v128.load(from, 16);
-    const first = v128.shuffle<f32>(p, q, 0, 2, 4, 6);
-    v128.store(to, first);
-    v128.store(to, v128.shuffle<f32>(p, q, 1, 3, 5, 7), 16);
-    v128.store(to, first, 32);
-  }
-  v128.store(to, v128.load(to), 48);
-}
-
-/** The inverse of turnFew. */
-@inline
-function turnFewBack(to: usize, inner: i32, a: v128, b: v128, c: v128, d: v128): void {
-  if (inner == 4) storeTurned(to, 16, a, b, c, d);
-  else if (inner == 3) storeTriples(to, a, b, c);
-  else storePairs(to, a, b);
-}
-
-// ---------------------------------------------------------------- forward
-
-/** Statistics of four planes from the sums of d and d²; in `four`, what makes y of d. */
-@inline
-function finishFour(
-  b: TinyNormalization,
-  shift: v128,
-  delta: v128,
-  squares: v128,
-  reciprocal: v128,
-  statistics: usize,
-  channel: i32,
-  four: usize,
-): void {
-  // mean = shift + delta as its nearest float and what that lacks
+/** Statistics of four planes: the mean, shift + delta, as its nearest float and what that lacks. */
+function writeStatistics(to: usize, shift: v128, delta: v128, inverse: v128): void {
   const high = f32x4.add(shift, delta);
   const added = f32x4.sub(high, shift);
   const low = f32x4.add(f32x4.sub(shift, f32x4.sub(high, added)), f32x4.sub(delta, added));
-  const variance = f32x4.add(f32x4.mul(squares, reciprocal), f32x4.splat(b.epsilon));
-  const inverse = f32x4.div(f32x4.splat(1), f32x4.sqrt(variance));
-  storeTriples(statistics, high, low, inverse);
-  const factor = f32x4.mul(inverse, channelLanes(b.scale, channel, b.channels, 1));
-  v128.store(four, factor, FACTOR);
-  v128.store(four, f32x4.sub(channelLanes(b.offset, channel, b.channels, 0), f32x4.mul(delta, factor)), REST);
+  storeTriples(to, high, low, inverse);
 }
 
-/** Four planes of at most four elements. */
-@inline
-function normalizeFew(b: TinyNormalization, x: usize, y: usize, statistics: usize, channel: i32, reciprocal: v128): void {
-  const inner = b.inner;
-  if (inner == 1) {
+/** Four planes in float64. */
+function normalizeExactly(b: TinyNormalization, x: usize, y: usize, statistics: usize, column: usize): void {
+  const bytes = <usize>b.inner << 2;
+  for (let lane = 0; lane < 4; ++lane) {
+    measureExactly(x, b.inner, b.epsilon);
+    const factor = planeInverse * <f64>load<f32>(column, SCALES);
+    const offset = <f64>load<f32>(column, OFFSETS);
+    const end = x + bytes;
+    for (; x < end; x += 4) {
+      store<f32>(y, <f32>((<f64>load<f32>(x) - planeMean) * factor + offset));
+      y += 4;
+    }
+    column += 4;
+    if (statistics) {
+      const high = <f32>planeMean;
+      store<f32>(statistics, high);
+      store<f32>(statistics, high - high == 0 ? <f32>(planeMean - <f64>high) : 0, 4);
+      store<f32>(statistics, <f32>planeInverse, 8);
+      statistics += 12;
+    }
+  }
+}
+
+/** Statistics of planes of one element. */
+function writeOnes(x: usize, statistics: usize, count: i32, epsilon: f32): void {
+  const inverse = inverseRoot(f32x4.splat(epsilon));
+  for (; count > 0; count -= 4) {
     const alone = v128.load(x);
+    storeTriples(statistics, alone, f32x4.sub(alone, alone), inverse);
+    x += 16;
+    statistics += 48;
+  }
+}
+
+// The loops below test at their end and call nothing, so that the engine keeps constants and addresses in registers.
+
+function normalizeOnes(x: usize, y: usize, column: usize, count: i32): void {
+  do {
+    const alone = v128.load(x);
+    // not a number where it is infinite
     const nothing = f32x4.sub(alone, alone);
-    const inverse = f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.splat(b.epsilon)));
-    storeTriples(statistics, alone, nothing, inverse);
-    v128.store(y, f32x4.add(nothing, channelLanes(b.offset, channel, b.channels, 0)));
-    return;
-  }
-  const four = scratch;
-  turnFew(x, inner, four + TURNED);
-  const shift = v128.load(four, TURNED);
-  // not a number where the first is infinite
-  const d0 = f32x4.sub(shift, shift);
-  const d1 = f32x4.sub(v128.load(four, TURNED + 16), shift);
-  const d2 = f32x4.sub(v128.load(four, TURNED + 32), shift);
-  const d3 = f32x4.sub(v128.load(four, TURNED + 48), shift);
-  const first = f32x4.add(f32x4.add(d0, d1), f32x4.add(d2, d3));
-  const delta = f32x4.mul(first, reciprocal);
-  const second = f32x4.add(f32x4.mul(d1, d1), f32x4.add(f32x4.mul(d2, d2), f32x4.mul(d3, d3)));
-  const squares = f32x4.sub(second, f32x4.mul(first, delta));
-  // too large for float32: infinite, not a number less a number
-  const infinite = f32x4.eq(second, f32x4.splat(Infinity));
-  finishFour(
-    b,
-    shift,
-    delta,
-    v128.bitselect(second, f32x4.pmax(squares, f32x4.splat(0)), infinite),
-    reciprocal,
-    statistics,
-    channel,
-    four,
-  );
-  const factor = v128.load(four, FACTOR);
-  const rest = v128.load(four, REST);
-  turnFewBack(
-    y,
-    inner,
-    f32x4.add(f32x4.mul(d0, factor), rest),
-    f32x4.add(f32x4.mul(d1, factor), rest),
-    f32x4.add(f32x4.mul(d2, factor), rest),
-    f32x4.add(f32x4.mul(d3, factor), rest),
-  );
+    v128.store(y, f32x4.add(f32x4.mul(nothing, v128.load(column, SCALES)), v128.load(column, OFFSETS)));
+    x += 16;
+    y += 16;
+    column += 16;
+    count -= 4;
+  } while (count > 0);
 }
 
-/** Four planes of more elements at x to their statistics and, in `four`, what makes y of them. */
+// They end before four planes that float32 cannot hold, and return how many planes are left.
+
+function normalizePairs(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilonOfAll: f32): i32 {
+  const epsilon = f32x4.splat(epsilonOfAll);
+  do {
+    const p = v128.load(x);
+    const q = v128.load(x, 16);
+    const first = v128.shuffle<f32>(p, q, 0, 2, 4, 6);
+    const delta = f32x4.mul(f32x4.sub(v128.shuffle<f32>(p, q, 1, 3, 5, 7), first), f32x4.splat(0.5));
+    const variance = f32x4.add(f32x4.mul(delta, delta), epsilon);
+    const inverse = inverseRoot(variance);
+    const distance = f32x4.mul(delta, f32x4.mul(inverse, v128.load(column, SCALES)));
+    const offset = v128.load(column, OFFSETS);
+    const below = f32x4.sub(offset, distance);
+    const above = f32x4.add(offset, distance);
+    if (!areFinite(variance)) break;
+    if (statistics) {
+      writeStatistics(statistics, first, delta, inverse);
+      statistics += 48;
+    }
+    v128.store(y, zipLow(below, above));
+    v128.store(y, zipHigh(below, above), 16);
+    x += 32;
+    y += 32;
+    column += 16;
+    count -= 4;
+  } while (count > 0);
+  return count;
+}
+
+/** Planes of three or four elements. */
 @inline
-function measureFour(b: TinyNormalization, x: usize, statistics: usize, channel: i32, four: usize, reciprocal: v128): void {
+function normalizeFew<N>(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilonOfAll: f32): i32 {
+  const apart: usize = isInteger<N>() ? 48 : 64;
+  const reciprocal = f32x4.splat(<f32>(isInteger<N>() ? 1.0 / 3.0 : 0.25));
+  const epsilon = f32x4.splat(epsilonOfAll);
+  do {
+    const p = v128.load(x);
+    const q = v128.load(x, 16);
+    const r = v128.load(x, 32);
+    const s = isInteger<N>() ? r : v128.load(x, 48);
+    const shift = firstOf<N>(p, q, r, s);
+    const d1 = f32x4.sub(secondOf<N>(p, q, r, s), shift);
+    const d2 = f32x4.sub(thirdOf<N>(p, q, r, s), shift);
+    const d3 = isInteger<N>() ? d2 : f32x4.sub(fourthOf(p, q, r, s), shift);
+    const sum = isInteger<N>() ? f32x4.add(d1, d2) : f32x4.add(f32x4.add(d1, d2), d3);
+    const delta = f32x4.mul(sum, reciprocal);
+    const c1 = f32x4.sub(d1, delta);
+    const c2 = f32x4.sub(d2, delta);
+    const c3 = isInteger<N>() ? c2 : f32x4.sub(d3, delta);
+    let squares = f32x4.add(f32x4.add(f32x4.mul(delta, delta), f32x4.mul(c1, c1)), f32x4.mul(c2, c2));
+    if (!isInteger<N>()) squares = f32x4.add(squares, f32x4.mul(c3, c3));
+    const variance = f32x4.add(f32x4.mul(squares, reciprocal), epsilon);
+    const inverse = inverseRoot(variance);
+    const factor = f32x4.mul(inverse, v128.load(column, SCALES));
+    const offset = v128.load(column, OFFSETS);
+    if (!areFinite(variance)) break;
+    if (statistics) {
+      writeStatistics(statistics, shift, delta, inverse);
+      statistics += 48;
+    }
+    const y0 = f32x4.sub(offset, f32x4.mul(delta, factor));
+    const y1 = f32x4.add(f32x4.mul(c1, factor), offset);
+    const y2 = f32x4.add(f32x4.mul(c2, factor), offset);
+    if (isInteger<N>()) storeTriples(y, y0, y1, y2);
+    else storeTurned(y, 16, y0, y1, y2, f32x4.add(f32x4.mul(c3, factor), offset));
+    x += apart;
+    y += apart;
+    column += 16;
+    count -= 4;
+  } while (count > 0);
+  return count;
+}
+
+function normalizeTriples(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilon: f32): i32 {
+  return normalizeFew<Three>(x, y, statistics, column, count, epsilon);
+}
+
+function normalizeFours(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilon: f32): i32 {
+  return normalizeFew<Four>(x, y, statistics, column, count, epsilon);
+}
+
+/** Sums of d and d², d = x - shift, of the plane at x and the one behind it, as halfTotals leaves them. */
+@inline
+function sumPair<V>(x: usize, apart: usize, whole: usize, mask: v128, to: usize): void {
+  const other = x + apart;
+  const tail = x + apart - 16;
+  const g = v128.load32_splat(x);
+  const h = v128.load32_splat(other);
+  const g0 = v128.and(f32x4.sub(v128.load(tail), g), mask);
+  const h0 = v128.and(f32x4.sub(v128.load(tail + apart), h), mask);
+  const g1 = f32x4.sub(v128.load(x), g);
+  const h1 = f32x4.sub(v128.load(other), h);
+  let gSum = f32x4.add(g0, g1);
+  let hSum = f32x4.add(h0, h1);
+  let gSquares = f32x4.add(f32x4.mul(g0, g0), f32x4.mul(g1, g1));
+  let hSquares = f32x4.add(f32x4.mul(h0, h0), f32x4.mul(h1, h1));
+  if (sizeof<V>() > 1) {
+    let i: usize = 16;
+    do {
+      const g2 = f32x4.sub(v128.load(x + i), g);
+      const h2 = f32x4.sub(v128.load(other + i), h);
+      gSum = f32x4.add(gSum, g2);
+      hSum = f32x4.add(hSum, h2);
+      gSquares = f32x4.add(gSquares, f32x4.mul(g2, g2));
+      hSquares = f32x4.add(hSquares, f32x4.mul(h2, h2));
+      i += 16;
+    } while (goesOn<V>(i, whole));
+  }
+  v128.store(to, halfTotals(gSum, hSum));
+  v128.store(to, halfTotals(gSquares, hSquares), 16);
+}
+
+@inline
+function scaled(x: usize, shift: v128, factor: v128, rest: v128): v128 {
+  return f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), shift), factor), rest);
+}
+
+/** y of the plane at x, whose factor and rest are at `from`. */
+@inline
+function writePlane<V>(x: usize, y: usize, apart: usize, whole: usize, from: usize): void {
+  const h = v128.load32_splat(x);
+  const f = v128.load32_splat(from);
+  const r = v128.load32_splat(from, 16);
+  // y may be x: the last vector is read before what it repeats is written
+  const last = scaled(x + apart - 16, h, f, r);
+  v128.store(y, scaled(x, h, f, r));
+  if (sizeof<V>() > 1) {
+    let i: usize = 16;
+    do {
+      v128.store(y + i, scaled(x + i, h, f, r));
+      i += 16;
+    } while (goesOn<V>(i, whole));
+  }
+  v128.store(y + apart - 16, last);
+}
+
+/** The first elements of four planes. */
+@inline
+function firstOfPlanes(x: usize, apart: usize): v128 {
+  let lanes = v128.load32_zero(x);
+  lanes = v128.load_lane<f32>(x + apart, lanes, 1);
+  lanes = v128.load_lane<f32>(x + 2 * apart, lanes, 2);
+  return v128.load_lane<f32>(x + 3 * apart, lanes, 3);
+}
+
+/** Planes of more elements. */
+@inline
+function normalizeVectors<V>(
+  x: usize,
+  y: usize,
+  statistics: usize,
+  column: usize,
+  count: i32,
+  inner: i32,
+  epsilonOfAll: f32,
+): i32 {
+  const apart = <usize>inner << 2;
+  const whole = wholeBytes(inner);
+  const mask = maskTail(inner);
+  const reciprocal = f32x4.splat(<f32>(1.0 / <f64>inner));
+  const epsilon = f32x4.splat(epsilonOfAll);
+  const own = scratch;
+  do {
+    const third = x + 2 * apart;
+    sumPair<V>(x, apart, whole, mask, own);
+    sumPair<V>(third, apart, whole, mask, own + 32);
+    const sum = totals(v128.load(own), v128.load(own, 32));
+    const delta = f32x4.mul(sum, reciprocal);
+    const moved = f32x4.mul(sum, delta);
+    const squares = f32x4.sub(totals(v128.load(own, 16), v128.load(own, 48)), moved);
+    const inverse = inverseRoot(f32x4.add(f32x4.mul(squares, reciprocal), epsilon));
+    const factor = f32x4.mul(inverse, v128.load(column, SCALES));
+    v128.store(own, factor, 64);
+    v128.store(own, f32x4.sub(v128.load(column, OFFSETS), f32x4.mul(delta, factor)), 80);
+    if (!areKept(moved, squares)) break;
+    if (statistics) {
+      writeStatistics(statistics, firstOfPlanes(x, apart), delta, inverse);
+      statistics += 48;
+    }
+    writePlane<V>(x, y, apart, whole, own + 64);
+    writePlane<V>(x + apart, y + apart, apart, whole, own + 68);
+    y += 2 * apart;
+    writePlane<V>(third, y, apart, whole, own + 72);
+    writePlane<V>(third + apart, y + apart, apart, whole, own + 76);
+    x += 4 * apart;
+    y += 2 * apart;
+    column += 16;
+    count -= 4;
+  } while (count > 0);
+  return count;
+}
+
+function normalizeTwoVectors(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
+  return normalizeVectors<TwoVectors>(x, y, statistics, column, count, inner, epsilon);
+}
+
+function normalizeThreeVectors(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
+  return normalizeVectors<ThreeVectors>(x, y, statistics, column, count, inner, epsilon);
+}
+
+function normalizeMoreVectors(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
+  return normalizeVectors<MoreVectors>(x, y, statistics, column, count, inner, epsilon);
+}
+
+/** `count` neighbouring planes, whole fours of them. */
+function normalizePlanes(b: TinyNormalization, x: usize, y: usize, statistics: usize, column: usize, count: i32): void {
   const inner = b.inner;
-  const turned = four + TURNED;
-  const apart = <usize>inner << 2;
-  const third = x + 2 * apart;
-  const shift = joinLow(zipLow(v128.load(x), v128.load(x + apart)), zipLow(v128.load(third), v128.load(third + apart)));
-  let first = f32x4.splat(0);
-  let second = f32x4.splat(0);
-  for (let i = 0; i < inner; i += 4) {
-    // the last block begins where four elements are left, and repeats some of those before them
-    const repeated = max(0, i + 4 - inner);
-    const place = <usize>(i - repeated) << 2;
-    const from = x + place;
-    const other = from + 2 * apart;
-    const p = v128.load(from);
-    const q = v128.load(from + apart);
-    const r = v128.load(other);
-    const s = v128.load(other + apart);
-    const pq = zipLow(p, q);
-    const rs = zipLow(r, s);
-    const pq2 = zipHigh(p, q);
-    const rs2 = zipHigh(r, s);
-    const d0 = f32x4.sub(joinLow(pq, rs), shift);
-    const d1 = f32x4.sub(joinHigh(pq, rs), shift);
-    const d2 = f32x4.sub(joinLow(pq2, rs2), shift);
-    const d3 = f32x4.sub(joinHigh(pq2, rs2), shift);
-    const at = turned + (place << 2);
-    v128.store(at, d0);
-    v128.store(at, d1, 16);
-    v128.store(at, d2, 32);
-    v128.store(at, d3, 48);
-    let sum = d3;
-    let square = f32x4.mul(d3, d3);
-    if (repeated < 3) {
-      sum = f32x4.add(sum, d2);
-      square = f32x4.add(square, f32x4.mul(d2, d2));
-    }
-    if (repeated < 2) {
-      sum = f32x4.add(sum, d1);
-      square = f32x4.add(square, f32x4.mul(d1, d1));
-    }
-    if (repeated == 0) {
-      sum = f32x4.add(sum, d0);
-      square = f32x4.add(square, f32x4.mul(d0, d0));
-    }
-    first = f32x4.add(first, sum);
-    second = f32x4.add(second, square);
-  }
-  const delta = f32x4.mul(first, reciprocal);
-  const moved = f32x4.mul(first, delta);
-  let squares = f32x4.pmax(f32x4.sub(second, moved), f32x4.splat(0));
-  if (areLost(moved, squares)) squares = squaresBeside(turned, inner, delta);
-  finishFour(b, shift, delta, squares, reciprocal, statistics, channel, four);
-}
-
-/** Whether squares are too small beside what was taken from them, or, both too large for float32, not a number. */
-@inline
-function areLost(moved: v128, squares: v128): bool {
-  return !v128.all_true<i32>(f32x4.le(moved, f32x4.mul(squares, f32x4.splat(FARTHEST))));
-}
-
-/** The squares of what four turned planes have beside delta. */
-function squaresBeside(turned: usize, inner: i32, delta: v128): v128 {
-  let squares = f32x4.splat(0);
-  for (let at = turned; at < turned + (<usize>inner << 4); at += 16) {
-    const d = f32x4.sub(v128.load(at), delta);
-    squares = f32x4.add(squares, f32x4.mul(d, d));
-  }
-  return squares;
-}
-
-/** y of four planes that were measured before. */
-@inline
-function writeFour(four: usize, inner: i32, y: usize): void {
-  const factor = v128.load(four, FACTOR);
-  const rest = v128.load(four, REST);
-  const apart = <usize>inner << 2;
-  for (let i = 0; i < inner; i += 4) {
-    const place = <usize>min(i, inner - 4) << 2;
-    const at = four + TURNED + (place << 2);
-    storeTurned(
-      y + place,
-      apart,
-      f32x4.add(f32x4.mul(v128.load(at), factor), rest),
-      f32x4.add(f32x4.mul(v128.load(at, 16), factor), rest),
-      f32x4.add(f32x4.mul(v128.load(at, 32), factor), rest),
-      f32x4.add(f32x4.mul(v128.load(at, 48), factor), rest),
-    );
+  const epsilon = b.epsilon;
+  while (count > 0) {
+    let left = 0;
+    if (inner == 1) {
+      if (statistics) writeOnes(x, statistics, count, epsilon);
+      normalizeOnes(x, y, column, count);
+    } else if (inner == 2) left = normalizePairs(x, y, statistics, column, count, epsilon);
+    else if (inner == 3) left = normalizeTriples(x, y, statistics, column, count, epsilon);
+    else if (inner == 4) left = normalizeFours(x, y, statistics, column, count, epsilon);
+    else if (inner <= 8) left = normalizeTwoVectors(x, y, statistics, column, count, inner, epsilon);
+    else if (inner <= 12) left = normalizeThreeVectors(x, y, statistics, column, count, inner, epsilon);
+    else left = normalizeMoreVectors(x, y, statistics, column, count, inner, epsilon);
+    if (left == 0) return;
+    const done = <usize>(count - left);
+    x += (done * <usize>inner) << 2;
+    y += (done * <usize>inner) << 2;
+    if (statistics) statistics += done * 12;
+    column += done << 2;
+    normalizeExactly(b, x, y, statistics, column);
+    x += <usize>inner << 4;
+    y += <usize>inner << 4;
+    if (statistics) statistics += 48;
+    column += 16;
+    count = left - 4;
   }
 }
 
-/** Forward. Work item: one plane. Reads x; writes y, statistics. */
+/** Forward. Work item: `together` columns of `rows` rows (columns first). Reads x; writes y, statistics. */
 export function normalizeTiny(b: TinyNormalization, begin: i32, end: i32): void {
-  const inner = b.inner;
-  const channels = b.channels;
-  const apart = <usize>inner << 2;
-  const reciprocal = f32x4.splat(<f32>(1.0 / <f64>inner));
-  const few = inner <= 4;
-  let x = b.x + <usize>begin * apart;
-  let y = b.y + <usize>begin * apart;
-  let statistics = b.statistics + <usize>begin * 12;
-  let channel = begin % channels;
-  let four = scratch;
-  let measured: usize = 0;
-  // more planes than a few are written a turn later
-  for (let left = end - begin; left > (few ? 0 : -4); left -= 4) {
-    if (left > 0) {
-      const edge = left < 4;
-      const from = edge ? scratch + EDGE_X : x;
-      const to = edge ? scratch + EDGE_STATISTICS : statistics;
-      if (edge) memory.copy(from, x, <usize>left * apart);
-      if (few) normalizeFew(b, from, edge ? scratch + EDGE_RESULT : y, to, channel, reciprocal);
-      else measureFour(b, from, to, channel, four, reciprocal);
-      if (edge) {
-        memory.copy(statistics, to, <usize>left * 12);
-        if (few) memory.copy(y, scratch + EDGE_RESULT, <usize>left * apart);
+  const apart = <usize>b.inner << 2;
+  const blocks = (b.row + b.together - 1) / b.together;
+  let spread = -1;
+  for (let item = begin; item < end; ++item) {
+    const part = item / blocks;
+    const first = (item - part * blocks) * b.together;
+    const width = min(b.together, b.row - first);
+    if (first != spread) {
+      spreadChannels(b.scale, scratch + SCALES, first, width, b.channels, 1);
+      spreadChannels(b.offset, scratch + OFFSETS, first, width, b.channels, 0);
+      spread = first;
+    }
+    let plane = part * b.rows * b.row + first;
+    for (let r = 0; r < b.rows && plane < b.planes; ++r) {
+      const count = min(width, b.planes - plane);
+      const left = count & 3;
+      const whole = count - left;
+      let x = b.x + <usize>plane * apart;
+      let y = b.y + <usize>plane * apart;
+      let statistics = b.statistics ? b.statistics + <usize>plane * 12 : 0;
+      normalizePlanes(b, x, y, statistics, scratch, whole);
+      if (left) {
+        x += <usize>whole * apart;
+        y += <usize>whole * apart;
+        copyEdge(scratch + EDGE_X, x, left, apart);
+        const measured = statistics ? scratch + EDGE_STATISTICS : 0;
+        normalizePlanes(b, scratch + EDGE_X, scratch + EDGE_RESULT, measured, scratch + (<usize>whole << 2), 4);
+        memory.copy(y, scratch + EDGE_RESULT, <usize>left * apart);
+        if (statistics) memory.copy(statistics + <usize>whole * 12, measured, <usize>left * 12);
       }
-      x += 4 * apart;
-      statistics += 48;
-      channel += 4;
-      if (channel >= channels) channel %= channels;
-    }
-    if (few) y += 4 * apart;
-    else {
-      if (measured) {
-        if (left > -1) writeFour(measured, inner, y);
-        else {
-          writeFour(measured, inner, scratch + EDGE_RESULT);
-          memory.copy(y, scratch + EDGE_RESULT, <usize>(left + 4) * apart);
-        }
-        y += 4 * apart;
-      }
-      measured = four;
-      four = four == scratch ? scratch + FOUR : scratch;
-    }
-  }
-}
-
-// ---------------------------------------------------------------- backward
-
-@inline
-function normalized(x: v128): v128 {
-  const d = f32x4.sub(f32x4.sub(x, v128.load(scratch, STATISTICS)), v128.load(scratch, STATISTICS + 16));
-  return f32x4.mul(d, v128.load(scratch, STATISTICS + 32));
-}
-
-/** dx = (dy - mean(dy) - xhat mean(dy xhat)) factor */
-@inline
-function gradientOf(dy: v128, xhat: v128, mean: v128, projection: v128, factor: v128): v128 {
-  return f32x4.mul(f32x4.sub(f32x4.sub(dy, mean), f32x4.mul(xhat, projection)), factor);
-}
-
-/** From the sums of dy and dy xhat of four planes what is kept of them, and in `four` what makes dx of dy and xhat. */
-@inline
-function finishGradient(
-  b: TinyNormalizationGradient,
-  first: v128,
-  second: v128,
-  reciprocal: v128,
-  sums: usize,
-  channel: i32,
-  four: usize,
-): void {
-  storePairs(sums, first, second);
-  v128.store(four, f32x4.mul(v128.load(scratch, STATISTICS + 32), channelLanes(b.scale, channel, b.channels, 1)), FACTOR);
-  v128.store(four, f32x4.mul(first, reciprocal), REST);
-  v128.store(four, f32x4.mul(second, reciprocal), PROJECTION);
-}
-
-/** Four planes of at most four elements, whose statistics are at STATISTICS. */
-@inline
-function gradientFew(
-  b: TinyNormalizationGradient,
-  x: usize,
-  dy: usize,
-  dx: usize,
-  sums: usize,
-  channel: i32,
-  reciprocal: v128,
-): void {
-  const inner = b.inner;
-  if (inner == 1) {
-    const xhat = normalized(v128.load(x));
-    const g = v128.load(dy);
-    storePairs(sums, g, f32x4.mul(g, xhat));
-    v128.store(dx, f32x4.add(f32x4.sub(g, g), xhat));
-    return;
-  }
-  const four = scratch;
-  turnFew(x, inner, four + TURNED);
-  turnFew(dy, inner, four + TURNED_DY);
-  const h0 = normalized(v128.load(four, TURNED));
-  const h1 = normalized(v128.load(four, TURNED + 16));
-  const h2 = normalized(v128.load(four, TURNED + 32));
-  const h3 = normalized(v128.load(four, TURNED + 48));
-  const zero = f32x4.splat(0);
-  const g0 = v128.load(four, TURNED_DY);
-  const g1 = v128.load(four, TURNED_DY + 16);
-  const g2 = inner > 2 ? v128.load(four, TURNED_DY + 32) : zero;
-  const g3 = inner > 3 ? v128.load(four, TURNED_DY + 48) : zero;
-  const first = f32x4.add(f32x4.add(g0, g1), f32x4.add(g2, g3));
-  const second = f32x4.add(
-    f32x4.add(f32x4.mul(g0, h0), f32x4.mul(g1, h1)),
-    f32x4.add(f32x4.mul(g2, h2), f32x4.mul(g3, h3)),
-  );
-  finishGradient(b, first, second, reciprocal, sums, channel, four);
-  const factor = v128.load(four, FACTOR);
-  const mean = v128.load(four, REST);
-  const projection = v128.load(four, PROJECTION);
-  turnFewBack(
-    dx,
-    inner,
-    gradientOf(g0, h0, mean, projection, factor),
-    gradientOf(g1, h1, mean, projection, factor),
-    gradientOf(g2, h2, mean, projection, factor),
-    gradientOf(g3, h3, mean, projection, factor),
-  );
-}
-
-/** Four planes of more elements, whose statistics are at STATISTICS: their sums and, in `four`, what makes dx of them. */
-@inline
-function sumFour(
-  b: TinyNormalizationGradient,
-  x: usize,
-  dy: usize,
-  sums: usize,
-  channel: i32,
-  four: usize,
-  reciprocal: v128,
-): void {
-  const inner = b.inner;
-  const apart = <usize>inner << 2;
-  let first = f32x4.splat(0);
-  let second = f32x4.splat(0);
-  for (let i = 0; i < inner; i += 4) {
-    // as in measureFour
-    const repeated = max(0, i + 4 - inner);
-    const place = <usize>(i - repeated) << 2;
-    const at = four + TURNED + (place << 2);
-    const from = x + place;
-    const other = from + 2 * apart;
-    const p = v128.load(from);
-    const q = v128.load(from + apart);
-    const r = v128.load(other);
-    const s = v128.load(other + apart);
-    const pq = zipLow(p, q);
-    const rs = zipLow(r, s);
-    const pq2 = zipHigh(p, q);
-    const rs2 = zipHigh(r, s);
-    const h0 = normalized(joinLow(pq, rs));
-    const h1 = normalized(joinHigh(pq, rs));
-    const h2 = normalized(joinLow(pq2, rs2));
-    const h3 = normalized(joinHigh(pq2, rs2));
-    v128.store(at, h0);
-    v128.store(at, h1, 16);
-    v128.store(at, h2, 32);
-    v128.store(at, h3, 48);
-    const fromDy = dy + place;
-    const otherDy = fromDy + 2 * apart;
-    const turned = at + (TURNED_DY - TURNED);
-    storeTurned(turned, 16, v128.load(fromDy), v128.load(fromDy + apart), v128.load(otherDy), v128.load(otherDy + apart));
-    let sum = v128.load(turned, 48);
-    let product = f32x4.mul(sum, h3);
-    if (repeated < 3) {
-      const g = v128.load(turned, 32);
-      sum = f32x4.add(sum, g);
-      product = f32x4.add(product, f32x4.mul(g, h2));
-    }
-    if (repeated < 2) {
-      const g = v128.load(turned, 16);
-      sum = f32x4.add(sum, g);
-      product = f32x4.add(product, f32x4.mul(g, h1));
-    }
-    if (repeated == 0) {
-      const g = v128.load(turned);
-      sum = f32x4.add(sum, g);
-      product = f32x4.add(product, f32x4.mul(g, h0));
-    }
-    first = f32x4.add(first, sum);
-    second = f32x4.add(second, product);
-  }
-  finishGradient(b, first, second, reciprocal, sums, channel, four);
-}
-
-@inline
-function gradientAt(at: usize, mean: v128, projection: v128, factor: v128): v128 {
-  return gradientOf(v128.load(at, TURNED_DY), v128.load(at, TURNED), mean, projection, factor);
-}
-
-/** dx of four planes whose sums were taken before. */
-@inline
-function writeGradientFour(four: usize, inner: i32, dx: usize): void {
-  const factor = v128.load(four, FACTOR);
-  const mean = v128.load(four, REST);
-  const projection = v128.load(four, PROJECTION);
-  const apart = <usize>inner << 2;
-  for (let i = 0; i < inner; i += 4) {
-    const place = <usize>min(i, inner - 4) << 2;
-    const at = four + (place << 2);
-    storeTurned(
-      dx + place,
-      apart,
-      gradientAt(at, mean, projection, factor),
-      gradientAt(at + 16, mean, projection, factor),
-      gradientAt(at + 32, mean, projection, factor),
-      gradientAt(at + 48, mean, projection, factor),
-    );
-  }
-}
-
-/** Backward. Work item: one plane. Reads x, dy, scale, statistics; writes dx and planeSums. */
-export function normalizeTinyGradient(b: TinyNormalizationGradient, begin: i32, end: i32): void {
-  const inner = b.inner;
-  const channels = b.channels;
-  const apart = <usize>inner << 2;
-  const reciprocal = f32x4.splat(<f32>(1.0 / <f64>inner));
-  const few = inner <= 4;
-  let x = b.x + <usize>begin * apart;
-  let dy = b.dy + <usize>begin * apart;
-  let dx = b.dx + <usize>begin * apart;
-  let statistics = b.statistics + <usize>begin * 12;
-  let sums = b.planeSums + <usize>begin * 8;
-  let channel = begin % channels;
-  let four = scratch;
-  let summed: usize = 0;
-  // more planes than a few are written a turn later
-  for (let left = end - begin; left > (few ? 0 : -4); left -= 4) {
-    if (left > 0) {
-      const edge = left < 4;
-      const from = edge ? scratch + EDGE_X : x;
-      const fromDy = edge ? scratch + EDGE_DY : dy;
-      const to = edge ? scratch + EDGE_SUMS : sums;
-      if (edge) {
-        memory.copy(from, x, <usize>left * apart);
-        memory.copy(fromDy, dy, <usize>left * apart);
-        memory.copy(scratch + EDGE_STATISTICS, statistics, <usize>left * 12);
-      }
-      loadTriples(edge ? scratch + EDGE_STATISTICS : statistics, scratch + STATISTICS);
-      if (few) gradientFew(b, from, fromDy, edge ? scratch + EDGE_RESULT : dx, to, channel, reciprocal);
-      else sumFour(b, from, fromDy, to, channel, four, reciprocal);
-      if (edge) {
-        memory.copy(sums, to, <usize>left * 8);
-        if (few) memory.copy(dx, scratch + EDGE_RESULT, <usize>left * apart);
-      }
-      x += 4 * apart;
-      dy += 4 * apart;
-      statistics += 48;
-      sums += 32;
-      channel += 4;
-      if (channel >= channels) channel %= channels;
-    }
-    if (few) dx += 4 * apart;
-    else {
-      if (summed) {
-        if (left > -1) writeGradientFour(summed, inner, dx);
-        else {
-          writeGradientFour(summed, inner, scratch + EDGE_RESULT);
-          memory.copy(dx, scratch + EDGE_RESULT, <usize>(left + 4) * apart);
-        }
-        dx += 4 * apart;
-      }
-      summed = four;
-      four = four == scratch ? scratch + FOUR : scratch;
+      plane += b.row;
     }
   }
 }

@@ -2,10 +2,14 @@ import type { DlArray } from '../array/dlarray.js'
 import { call, type DataFormatOption } from './call.js'
 import { normalizationInputs, normalizationOperation } from './normalization-operation.js'
 
-/** Normalizes each channel of each observation over its S, T and U dimensions; also gives the numbers that describe a plane. */
+/**
+ * Normalizes each channel of each observation over its S, T and U dimensions; also gives the numbers that describe a plane,
+ * unless planes are tiny.
+ */
 export const instancenormOperation = normalizationOperation({
   name: 'instancenorm',
   options: { epsilon: 1e-5 },
+  sparesStatistics: true,
   groups: (layout) => ({ ...layout, groupChannels: 1, positions: 1 }),
   samples: () => [
     { inputs: normalizationInputs([5, 3, 4, 2], 'SSCB', 4) },

@@ -6,7 +6,8 @@ import { minusOperation, plusOperation, rdivideOperation, scaled, timesOperation
 import { scalar } from './call.js'
 import { launchGrouped, launchGroupedGradient, type NormalizationPlan } from './grouped-normalization.js'
 import { type ChannelLayout, channelLayout, checkPerChannel } from './layout.js'
-import { epsilonFor, statisticsSize } from './normalization.js'
+import { epsilonFor, groupCount, statisticsSize } from './normalization.js'
+import { isTiny } from './normalization-tiny.js'
 import { operation, resultType, type Sample } from './operation.js'
 import { relabelOperation } from './relabel.js'
 import { sqrtOperation } from './sqrt.js'
@@ -52,6 +53,8 @@ export function normalizationRule(
 interface Normalization<O> {
   readonly name: string
   readonly options: O
+  /** Whether statistics of tiny planes are left out, being more bytes than what they are taken from. Default false. */
+  readonly sparesStatistics?: boolean
   readonly groups: (layout: ChannelLayout, options: O, X: ArrayInfo) => Groups
   readonly samples: () => readonly Sample<NormalizationInput, O>[]
 }
@@ -60,9 +63,11 @@ interface Normalization<O> {
 export function normalizationOperation<O extends { readonly epsilon: number }>({
   name,
   options,
+  sparesStatistics = false,
   groups,
   samples,
 }: Normalization<O>) {
+  const isSpared = (plan: NormalizationPlan) => sparesStatistics && isTiny(plan)
   return operation({
     name,
     inputs: ['X', 'offset', 'scale'],
@@ -70,7 +75,8 @@ export function normalizationOperation<O extends { readonly epsilon: number }>({
     options,
     rule(inputs, given) {
       const { Y, plan } = normalizationRule(inputs, given.epsilon, name, (layout) => groups(layout, given, inputs.X))
-      return { outputs: [Y, { size: statisticsSize(plan), dims: '', type: Y.type }], plan }
+      const size = isSpared(plan) ? [3, 0] : statisticsSize(plan)
+      return { outputs: [Y, { size, dims: '', type: Y.type }], plan }
     },
     saves: ['X', 'scale', 'statistics'],
     gradient: {
@@ -83,7 +89,7 @@ export function normalizationOperation<O extends { readonly epsilon: number }>({
         referenceNormalization({ X, offset, scale }, { Y, statistics }, plan)
       },
       wasm({ inputs: { X: x, offset, scale }, outputs: { Y: y, statistics }, plan, wasm }) {
-        launchGrouped(wasm, { x, y, scale, offset, statistics }, plan)
+        launchGrouped(wasm, { x, y, scale, offset, statistics: isSpared(plan) ? 0 : statistics }, plan)
       },
     },
     samples,
@@ -116,29 +122,32 @@ function eachOfGroup(plan: NormalizationPlan, group: number, visit: (i: number, 
         )
 }
 
+/** Mean and 1 / sqrt(variance + epsilon) of a group. */
+function measured(X: Elements, plan: NormalizationPlan, group: number) {
+  const count = plan.inner * plan.groupChannels * plan.outer
+  let total = 0
+  eachOfGroup(plan, group, (i) => {
+    total += X[i]!
+  })
+  const mu = total / count
+  let squares = 0
+  eachOfGroup(plan, group, (i) => {
+    squares += (X[i]! - mu) ** 2
+  })
+  return { mu, inverse: 1 / Math.sqrt(squares / count + plan.epsilon) }
+}
+
 export function referenceNormalization(
   { X, offset, scale }: Readonly<Record<NormalizationInput, Elements>>,
   { Y, statistics }: { readonly Y: Elements; readonly statistics: Elements },
   plan: NormalizationPlan,
 ): void {
-  const count = plan.inner * plan.groupChannels * plan.outer
-  for (let group = 0; group < statistics.length / 3; group++) {
-    let total = 0
-    eachOfGroup(plan, group, (i) => {
-      total += X[i]!
-    })
-    const mu = total / count
-    let squares = 0
-    eachOfGroup(plan, group, (i) => {
-      squares += (X[i]! - mu) ** 2
-    })
-    const inverse = 1 / Math.sqrt(squares / count + plan.epsilon)
+  for (let group = 0; group < groupCount(plan); group++) {
+    const { mu, inverse } = measured(X, plan, group)
     eachOfGroup(plan, group, (i, c) => {
       Y[i] = scale[c]! * (X[i]! - mu) * inverse + offset[c]!
     })
-    statistics[3 * group] = mu
-    statistics[3 * group + 1] = 0
-    statistics[3 * group + 2] = inverse
+    if (statistics.length > 0) statistics.set([mu, 0, inverse], 3 * group)
   }
 }
 
@@ -298,13 +307,12 @@ export const normalizationGradientOperation = operation({
   saves: [],
   gradient: { dY: null, X: null, scale: null, statistics: null },
   kernels: {
-    reference({ inputs: { dY, X, scale, statistics }, outputs: { dX, dOffset, dScale }, plan }) {
+    reference({ inputs: { dY, X, scale }, outputs: { dX, dOffset, dScale }, plan }) {
       const count = plan.inner * plan.groupChannels * plan.outer
       const offsets = new Float64Array(plan.channels)
       const scales = new Float64Array(plan.channels)
-      for (let group = 0; group < statistics.length / 3; group++) {
-        const mu = statistics[3 * group]! + statistics[3 * group + 1]!
-        const inverse = statistics[3 * group + 2]!
+      for (let group = 0; group < groupCount(plan); group++) {
+        const { mu, inverse } = measured(X, plan, group)
         let sumGradient = 0
         let sumProduct = 0
         eachOfGroup(plan, group, (i, c) => {

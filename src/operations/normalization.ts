@@ -2,6 +2,7 @@ import type { UnderlyingType } from '../array/dlarray.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
 import type { ChannelLayout } from './layout.js'
 import { columnsOf, launchColumns, launchColumnsGradient } from './normalization-columns.js'
+import { isTiny, launchTiny, launchTinyGradient } from './normalization-tiny.js'
 
 // How the normalizations launch their one kernel family. A group is `groupChannels` neighbouring channels of one
 // observation; it has one mean and one deviation, kept as three numbers: mean, what the mean has beyond its nearest float,
@@ -27,12 +28,10 @@ const PART = 16384
  * is small.
  */
 const GRAIN = { least: 32768, most: 1048576, turns: 16 }
-/** The largest plane that kernels turn round, four planes together (normalization-tiny.ts). */
-const LARGEST_TINY_PLANE = 64
 /** With fewer groups than this, and groups of several parts, threads share the parts of a group. */
 const FEW_GROUPS = 16
 
-function groupCount({ channels, observations, groupChannels }: Grouping): number {
+export function groupCount({ channels, observations, groupChannels }: Grouping): number {
   return (channels / groupChannels) * observations
 }
 
@@ -57,15 +56,6 @@ interface Sizes {
 function withoutGaps<G extends Grouping>(grouping: G): G {
   const { inner, channels, observations, outer } = grouping
   return channels * observations === 1 ? { ...grouping, inner: inner * outer, outer: 1 } : grouping
-}
-
-function isTiny({ inner, outer, groupChannels }: Grouping): boolean {
-  return inner > 0 && inner <= LARGEST_TINY_PLANE && outer === 1 && groupChannels === 1
-}
-
-/** Planes a thread takes at once, whole fours of them. */
-function tinyGrain(planes: number): number {
-  return 4 * Math.ceil(planes / 4)
 }
 
 function sizesOf(grouping: Grouping): Sizes {
@@ -118,17 +108,12 @@ export function launchNormalization(
   },
   layout: Grouping,
 ): void {
-  const grouping = withoutGaps(layout)
-  const { groups, planes, groupParts, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
-  if (isTiny(grouping)) {
-    const { inner, channels, epsilon } = grouping
-    wasm.launch(
-      'normalizeTiny',
-      { ...addresses, inner, channels, epsilon },
-      { items: groups, grain: tinyGrain(groupGrain) },
-    )
+  if (isTiny(layout)) {
+    launchTiny(wasm, addresses, layout)
     return
   }
+  const grouping = withoutGaps(layout)
+  const { groups, planes, groupParts, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
   const columns = columnsOf(grouping, 1)
   if (columns) {
     launchColumns(wasm, addresses, grouping, columns)
@@ -179,6 +164,10 @@ export function launchNormalizationGradient(
   },
   layout: Grouping,
 ): void {
+  if (isTiny(layout)) {
+    launchTinyGradient(wasm, addresses, layout)
+    return
+  }
   const grouping = withoutGaps(layout)
   const { groups, planes, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
   const { x, dy, dx, scale, statistics, dscale, doffset } = addresses
@@ -188,12 +177,6 @@ export function launchNormalizationGradient(
   wasm.withTemporary(8 * planes + 16, (planeSums) => {
     const block = { ...blockOf(grouping), x, dy, dx, scale, statistics, planeSums }
     if (columns) launchColumnsGradient(wasm, { x, dy, dx, scale, statistics, planeSums }, grouping, columns)
-    else if (isTiny(grouping))
-      wasm.launch(
-        'normalizeTinyGradient',
-        { x, dy, dx, scale, statistics, planeSums, inner: grouping.inner, channels },
-        { items: groups, grain: tinyGrain(groupGrain) },
-      )
     else if (inSteps)
       wasm.withTemporary(16 * planes * planeParts, (partials) =>
         wasm.withTemporary(16 * planes, (coefficients) => {

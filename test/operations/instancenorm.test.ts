@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { numel } from '../../src/array/format.js'
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
@@ -68,6 +69,46 @@ describeGolden<Case[]>('instancenorm', (cases) => {
         expectClose(second.scale.values(), one.second.dscale.data, tolerance * 100, 'second dscale', scale)
       })
 })
+
+interface Drawn {
+  size: readonly number[]
+  format: string
+  channels: number
+  epsilon?: number
+  seed?: number
+  /** Element i of x and of dy; default: the normal number drawn for it. */
+  values?: (i: number, normal: number) => number
+  weights?: (i: number, normal: number) => number
+}
+
+/** y and the gradients of sum(dy y), in single and in double. */
+function bothTypes({ size, format, channels, epsilon = 1e-5, seed = 5, values, weights }: Drawn) {
+  const draw = normals(seed)
+  const drawn = (of: Drawn['values']) =>
+    Float64Array.from({ length: numel(size) }, (_, i) => {
+      const normal = draw()
+      return Math.fround(of ? of(i, normal) : normal)
+    })
+  const x = drawn(values)
+  const dy = drawn(weights)
+  const parameters = Float64Array.from({ length: channels }, (_, i) => 1 + (i % 16) / 8)
+  const results = (type: 'single' | 'double') => {
+    const array = (data: Float64Array, length: readonly number[], labels: string) =>
+      dlarray(data, [...length], labels, { type })
+    const results = dlfeval(
+      (x, scale, offset) => {
+        const y = instancenorm(x, offset, scale, { epsilon })
+        return { y, ...dlgradient(sum(times(array(dy, size, format), y), 'all'), { x, scale, offset }) }
+      },
+      array(x, size, format),
+      array(parameters, [channels], 'C'),
+      array(parameters, [channels], 'C'),
+    )
+    const { y, x: dx, scale, offset } = results
+    return { y: y.values(), x: dx.values(), scale: scale.values(), offset: offset.values() }
+  }
+  return { single: results('single'), double: results('double') }
+}
 
 describe('instancenorm', () => {
   it('keeps the order of unformatted data', () => {
@@ -222,19 +263,81 @@ describe('instancenorm', () => {
     expect([...offset.values()]).toEqual([0, 0, 0])
   })
 
-  it.each([1, 2, 3, 4, 9, 16, 64, 400])(
-    'gives the offset where squares are too large for float32: planes of %i',
-    (inner) => {
-      const X = dlarray(
-        Array.from({ length: inner * 5 }, (_, i) => (i % 3 === 0 ? 1e20 : -2e20)),
-        [inner, 5],
-        'SC',
-      )
-      const offset = dlarray([1, 2, 3, 4, 5], 'C')
-      const Y = instancenorm(X, offset, dlarray([1, 1, 1, 1, 1], 'C')).values()
-      for (const [i, y] of Y.entries()) expect(y).toBe(Math.floor(i / inner) + 1)
-    },
-  )
+  it.each([1, 2, 3, 4, 5, 9, 16, 33, 64])('is right where squares are too large for float32: planes of %i', (inner) => {
+    const channels = 5
+    const values = Array.from({ length: inner * channels }, (_, i) => {
+      const large = i % 3 === 0 ? 1e20 : -3e38 / (1 + (i % 7))
+      // beside planes that are small
+      return Math.floor(i / inner) % 3 === 1 ? Math.sin(i) : large
+    })
+    const { single, double } = bothTypes({ size: [inner, channels], format: 'SC', channels, values: (i) => values[i]! })
+    for (const name of ['y', 'scale', 'offset'] as const) expectClose(single[name], double[name], SINGLE, name)
+    expectClose(single.x, double.x, SINGLE, 'x', 1)
+  })
+
+  it('gives the offset where squares of planes of more elements are too large for float32', () => {
+    const X = dlarray(
+      Array.from({ length: 2000 }, (_, i) => (i % 3 === 0 ? 1e20 : -2e20)),
+      [400, 5],
+      'SC',
+    )
+    const Y = instancenorm(X, dlarray([1, 2, 3, 4, 5], 'C'), dlarray([1, 1, 1, 1, 1], 'C')).values()
+    for (const [i, y] of Y.entries()) expect(y).toBe(Math.floor(i / 400) + 1)
+  })
+
+  it.each([
+    [2, 1e-5],
+    [2, 1e-2],
+    [3, 1e-5],
+    [3, 1e-12],
+  ])('keeps the digits of dX, which cancels, in planes of %i with epsilon %d', (inner, epsilon) => {
+    const planes = 4096
+    const { single, double } = bothTypes({ size: [inner, 1, planes], format: 'SCB', channels: 1, epsilon })
+    for (let plane = 0; plane < planes; plane++) {
+      const of = (all: ArrayLike<number>) => Array.prototype.slice.call(all, plane * inner, (plane + 1) * inner)
+      // of each plane on its own: of two elements next to nothing is left
+      expectClose(of(single.x), of(double.x), inner === 2 ? 2e-6 : 5e-5, `dx of plane ${plane}`)
+    }
+  })
+
+  it('has gradients of tiny planes that agree with double: sizes, channels, observations, what is not a number', () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          inner: fc.integer({ min: 1, max: 64 }),
+          channels: fc.integer({ min: 1, max: 9 }),
+          observations: fc.integer({ min: 1, max: 5 }),
+          mean: fc.constantFrom(0, 1, 1e4),
+          first: fc.constantFrom(0, 0, 100),
+          epsilon: fc.constantFrom(1e-5, 0.1),
+          strange: fc.array(fc.tuple(fc.nat(), fc.constantFrom(Number.NaN, Infinity, -Infinity)), { maxLength: 2 }),
+          isOfX: fc.boolean(),
+          seed: fc.integer({ min: 1, max: 1000 }),
+        }),
+        ({ inner, channels, observations, mean, first, epsilon, strange, isOfX, seed }) => {
+          const count = inner * channels * observations
+          const places = new Map(strange.map(([place, value]) => [place % count, value]))
+          const { single, double } = bothTypes({
+            size: [inner, channels, observations],
+            format: 'SCB',
+            channels,
+            epsilon,
+            seed,
+            values: (i, normal) => (isOfX ? places.get(i) : undefined) ?? mean + normal + (i % inner === 0 ? first : 0),
+            weights: (i, normal) => (isOfX ? undefined : places.get(i)) ?? normal,
+          })
+          // what an infinite dy leaves, infinite or not a number, depends on the order of sums
+          const finite = (all: ArrayLike<number>) =>
+            Float64Array.from(all, (x) => (Number.isFinite(x) ? x : Number.NaN))
+          for (const name of ['y', 'x', 'scale', 'offset'] as const) {
+            const scale = name === 'y' ? undefined : 1 / Math.sqrt(epsilon)
+            expectClose(finite(single[name]), finite(double[name]), SINGLE, name, scale)
+          }
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
 
   it('takes its options as one object', () => {
     const X = dlarray([[1], [2]], 'SC')
