@@ -1,7 +1,7 @@
 // Convolution that reads patches in place, single precision: the same formula, arrays and packed filters as in
-// convolution.ts, for step 1 in the direction h. A band of lines of the image is copied once, with its zeros around it,
-// and every tap reads it at its own offset. With few filters per group (depthwise convolutions, the last layer of an image
-// generator) copying every patch would cost more than the arithmetic.
+// convolution.ts. A band of lines of the image is copied once, with its zeros around it, and every tap reads it at its own
+// offset. With few filters per group (depthwise convolutions, the last layer of an image generator) copying every patch would
+// cost more than the arithmetic. With steps along h a line is copied by phases, so that neighbouring positions read neighbours.
 import { scratch } from './scratch';
 import { copyLine, zeroFloats } from './tile';
 
@@ -28,6 +28,7 @@ const MOST_FILTERS: i32 = 64;
   tapsH: i32;
   tapsW: i32;
   tapsD: i32;
+  stepH: i32;
   stepW: i32;
   stepD: i32;
   spacingH: i32;
@@ -45,66 +46,54 @@ const MOST_FILTERS: i32 = 64;
   runChannels: i32; // channels whose taps are summed in registers
 }
 
-// Sums over k of band[base + offset(k) + i] w[k, j]; `to` gets 16 floats for each j.
-function direct16x1(base: usize, offsets: usize, w: usize, k: i32, to: usize): void {
-  let s0 = f32x4.splat(0);
-  let s1 = s0;
-  let s2 = s0;
-  let s3 = s0;
-  for (; k > 0; k--) {
-    const x = base + load<usize>(offsets);
-    const y = v128.load32_splat(w);
-    s0 = f32x4.add(s0, f32x4.mul(v128.load(x, 0), y));
-    s1 = f32x4.add(s1, f32x4.mul(v128.load(x, 16), y));
-    s2 = f32x4.add(s2, f32x4.mul(v128.load(x, 32), y));
-    s3 = f32x4.add(s3, f32x4.mul(v128.load(x, 48), y));
-    offsets += sizeof<usize>();
-    w += 16;
+// Sums over k of band[base + offset(k) + i] w[k] for 8 positions i of each of 3 lines `next` bytes apart, for one filter: written
+// to lines `line` bytes apart after adding the float at `bias`, or, where that is 0, the destination. So many times `tiles`, each
+// `along` bytes further. Six sums: the engine loads what a loop needs before it multiplies, and eight would not all stay in registers.
+export function directLines(base: usize, next: usize, offsets: usize, w: usize, k: i32, to: usize, line: usize, bias: usize, tiles: i32, along: usize): void {
+  const lastOffset = offsets + (k as usize) * sizeof<usize>();
+  for (; tiles > 0; tiles--) {
+    let s00 = f32x4.splat(0);
+    let s01 = s00;
+    let s10 = s00;
+    let s11 = s00;
+    let s20 = s00;
+    let s21 = s00;
+    for (let o = offsets, v = w; o < lastOffset; o += sizeof<usize>(), v += 16) {
+      const at = base + load<usize>(o);
+      const y = v128.load32_splat(v);
+      s00 = f32x4.add(s00, f32x4.mul(v128.load(at), y));
+      s01 = f32x4.add(s01, f32x4.mul(v128.load(at, 16), y));
+      const at1 = at + next;
+      s10 = f32x4.add(s10, f32x4.mul(v128.load(at1), y));
+      s11 = f32x4.add(s11, f32x4.mul(v128.load(at1, 16), y));
+      const at2 = at1 + next;
+      s20 = f32x4.add(s20, f32x4.mul(v128.load(at2), y));
+      s21 = f32x4.add(s21, f32x4.mul(v128.load(at2, 16), y));
+    }
+    const t1 = to + line;
+    const t2 = t1 + line;
+    if (bias) {
+      const y = v128.load32_splat(bias);
+      v128.store(to, f32x4.add(y, s00));
+      v128.store(to, f32x4.add(y, s01), 16);
+      v128.store(t1, f32x4.add(y, s10));
+      v128.store(t1, f32x4.add(y, s11), 16);
+      v128.store(t2, f32x4.add(y, s20));
+      v128.store(t2, f32x4.add(y, s21), 16);
+    } else {
+      v128.store(to, f32x4.add(v128.load(to), s00));
+      v128.store(to, f32x4.add(v128.load(to, 16), s01), 16);
+      v128.store(t1, f32x4.add(v128.load(t1), s10));
+      v128.store(t1, f32x4.add(v128.load(t1, 16), s11), 16);
+      v128.store(t2, f32x4.add(v128.load(t2), s20));
+      v128.store(t2, f32x4.add(v128.load(t2, 16), s21), 16);
+    }
+    base += along;
+    to += along;
   }
-  v128.store(to, s0, 0);
-  v128.store(to, s1, 16);
-  v128.store(to, s2, 32);
-  v128.store(to, s3, 48);
 }
 
-function direct16x2(base: usize, offsets: usize, w: usize, k: i32, to: usize): void {
-  let s00 = f32x4.splat(0);
-  let s01 = s00;
-  let s02 = s00;
-  let s03 = s00;
-  let s10 = s00;
-  let s11 = s00;
-  let s12 = s00;
-  let s13 = s00;
-  for (; k > 0; k--) {
-    const at = base + load<usize>(offsets);
-    const y0 = v128.load32_splat(w, 0);
-    const y1 = v128.load32_splat(w, 4);
-    let x = v128.load(at, 0);
-    s00 = f32x4.add(s00, f32x4.mul(x, y0));
-    s10 = f32x4.add(s10, f32x4.mul(x, y1));
-    x = v128.load(at, 16);
-    s01 = f32x4.add(s01, f32x4.mul(x, y0));
-    s11 = f32x4.add(s11, f32x4.mul(x, y1));
-    x = v128.load(at, 32);
-    s02 = f32x4.add(s02, f32x4.mul(x, y0));
-    s12 = f32x4.add(s12, f32x4.mul(x, y1));
-    x = v128.load(at, 48);
-    s03 = f32x4.add(s03, f32x4.mul(x, y0));
-    s13 = f32x4.add(s13, f32x4.mul(x, y1));
-    offsets += sizeof<usize>();
-    w += 16;
-  }
-  v128.store(to, s00, 0);
-  v128.store(to, s01, 16);
-  v128.store(to, s02, 32);
-  v128.store(to, s03, 48);
-  v128.store(to, s10, 64);
-  v128.store(to, s11, 80);
-  v128.store(to, s12, 96);
-  v128.store(to, s13, 112);
-}
-
+// The same for 12 positions of a line and 3 filters, 64 bytes apart, without a start.
 function direct12x3(base: usize, offsets: usize, w: usize, k: i32, to: usize): void {
   let s00 = f32x4.splat(0);
   let s01 = s00;
@@ -146,8 +135,8 @@ function direct12x3(base: usize, offsets: usize, w: usize, k: i32, to: usize): v
   v128.store(to, s22, 160);
 }
 
-// The same for 8 positions, written to columns `column` bytes apart after adding the 4 floats at `bias`, or, where that is
-// 0, the destination.
+// Sums over k of band[base + offset(k) + i] w[k, j] for 8 positions i of a line and 4 filters j, written to columns `column` bytes
+// apart after adding the 4 floats at `bias`, or, where that is 0, the destination.
 export function direct8x4(base: usize, offsets: usize, w: usize, k: i32, to: usize, column: usize, bias: usize): void {
   let s00 = f32x4.splat(0);
   let s01 = s00;
@@ -223,13 +212,54 @@ function finish(sums: usize, bias: f32, y: usize, stride: usize, count: i32, fir
   }
 }
 
+/** Lines of a tile of up to two filters. */
+const LINES: i32 = 3;
+
+/** Positions of a tile along h: of one or two filters those of 3 lines, or, where there are fewer, one line three times as long. */
+@inline
+function tileHeight<B>(b: B): i32 {
+  if (b.filters > 3) return 8;
+  return b.filters == 3 ? 12 : b.lines < LINES ? 8 * LINES : 8;
+}
+
+/** Floats of a phase of a line of the band: the positions that leave the same remainder modulo stepH follow each other. */
+@inline
+function phaseLength<B>(b: B): i32 {
+  const tile = tileHeight(b);
+  return ((b.heightY + tile - 1) / tile * tile + ((b.tapsH - 1) * abs(b.spacingH)) / b.stepH + 3) & ~3;
+}
+
+/** A line of x from h on, zeros around it, by phases. `line` is memory for it. */
+@inline
+function copyPhases(to: usize, from: usize, h: i32, height: i32, step: i32, length: i32, line: usize): void {
+  if (step == 1) {
+    copyLine(to, from, h, height, length);
+    return;
+  }
+  copyLine(line, from, h, height, step * length);
+  const next = (length as usize) << 2;
+  if (step == 2) {
+    for (const end = to + next; to < end; to += 16) {
+      const low = v128.load(line);
+      const high = v128.load(line, 16);
+      v128.store(to, v128.shuffle<f32>(low, high, 0, 2, 4, 6));
+      v128.store(to + next, v128.shuffle<f32>(low, high, 1, 3, 5, 7));
+      line += 32;
+    }
+    return;
+  }
+  for (const end = to + next; to < end; to += 4)
+    for (let phase = 0, at = to; phase < step; phase++, at += next, line += 4) store<f32>(at, load<f32>(line));
+}
+
 /**
- * The convolution of convolution.ts with stepH = 1. Work item: `lines` neighbouring lines of y, with all filters of one
- * group, of one observation; items run over the lines first, then over d, groups and observations.
- * Preconditions: addresses of floats; at most 64 filters; 1 or more taps in every dimension; runChannels * taps of h, w and d <= 4096; the
- * band, runChannels * tapsD * ((lines - 1) stepW + (tapsW - 1) |spacingW| + 1) * (heightY rounded up to 48 + (tapsH - 1)
- * |spacingH|) floats, fits in 1.5 MB of working memory.
- * Tails: a line is computed in whole tiles of 8, 12 or 16 positions on zeros; only the positions of y are stored.
+ * The convolution of convolution.ts. Work item: `lines` neighbouring lines of y, with all filters of one group, of one
+ * observation; items run over the lines first, then over d, groups and observations.
+ * Preconditions: addresses of floats; at most 64 filters, with stepH > 1 at most 3; 1 or more taps in every dimension;
+ * runChannels * taps of h, w and d <= 4096; the band, runChannels * tapsD * ((lines - 1) stepW + (tapsW - 1) |spacingW| + 1)
+ * lines of stepH phases, and for stepH > 1 one line more, fit in 1.5 MB of working memory.
+ * Tails: a line is computed in tiles of 8 positions, of up to 2 filters in 3 lines or with 24 positions, of 3 filters with 12; what is beyond y is not stored, or, where
+ * sums are complete at once, the last tile begins earlier and computes some positions again.
  * Order of summation: k ascending in runs of `runChannels` channels, each run summed from zero and added to y, which
  * starts as the bias; it depends on the numbers of taps and channels alone.
  */
@@ -250,9 +280,10 @@ export function convolveDirectTo(block: ConvolveDirectBlock, begin: i32, end: i3
   const zeros = sums + 256;
   const biases = zeros + 16;
   const offsets = biases + MOST_FILTERS * 4;
-  const band = offsets + MOST_TAPS * sizeof<usize>();
-  const tile = filters <= 2 ? 16 : filters == 3 ? 12 : 8;
-  const height = (block.heightY + 47) / 48 * 48 + (tapsH - 1) * abs(block.spacingH);
+  const phase = phaseLength(block);
+  const height = phase * block.stepH;
+  const row = offsets + MOST_TAPS * sizeof<usize>();
+  const band = block.stepH == 1 ? row : row + ((height as usize) << 2);
   const firstH = block.offsetH + min((tapsH - 1) * block.spacingH, 0);
   const belowW = min((tapsW - 1) * block.spacingW, 0);
   const width = (block.lines - 1) * block.stepW + (tapsW - 1) * abs(block.spacingW) + 1;
@@ -262,14 +293,26 @@ export function convolveDirectTo(block: ConvolveDirectBlock, begin: i32, end: i3
       for (let w = 0; w < tapsW; w++)
         for (let h = 0; h < tapsH; h++) {
           const line = (c * tapsD + d) * width + w * block.spacingW - belowW;
-          store<usize>(at, (line * height + h * block.spacingH - (firstH - block.offsetH)) << 2);
+          const tap = h * block.spacingH - (firstH - block.offsetH);
+          store<usize>(at, (line * height + tap % block.stepH * phase + tap / block.stepH) << 2);
           at += sizeof<usize>();
         }
   memory.fill(zeros, 0, 16);
   const planeX = ((block.heightX * block.widthX * block.depthX) as usize) << 2;
   const planeY = (block.planeY as usize) << 2;
   const strideH = (block.strideHY as usize) << 2;
+  const strideW = (block.strideWY as usize) << 2;
+  const next = ((block.stepW * height) as usize) << 2;
   const panels = (filters + 3) >> 2;
+  const few = filters < 3;
+  const tile = tileHeight(block);
+  const long = tile == 8 * LINES;
+  const together = few && !long ? LINES : 1;
+  // from each line of a tile to the next, in the band and in y
+  const tileNext = long ? 32 : next;
+  const tileLine = long ? 32 : strideW;
+  const along: usize = long ? 32 * LINES : 32;
+  const complete = block.runChannels >= block.channels;
   for (let item = begin; item < end; item++) {
     const w0 = (item % lineBlocks) * block.lines;
     let rest = item / lineBlocks;
@@ -295,36 +338,59 @@ export function convolveDirectTo(block: ConvolveDirectBlock, begin: i32, end: i3
             if (depth < 0 || depth >= block.depthX || w < 0 || w >= block.widthX) zeroFloats(to, height);
             else {
               const line = image + ((c0 + c) as usize) * planeX + (((depth * block.widthX + w) * block.heightX) << 2);
-              copyLine(to, line, firstH, block.heightX, height);
+              copyPhases(to, line, firstH, block.heightX, block.stepH, phase, row);
             }
           }
         }
       const run = channels * taps;
       const first = c0 == 0;
-      for (let line = 0; line < lines; line++)
-        for (let h = 0; h < block.heightY; h += tile) {
+      const again = few && complete && strideH == 4;
+      for (let l = 0; l < lines; l += together) {
+        const line = again ? max(min(l, lines - together), 0) : l;
+        const wide = min(lines - line, together);
+        for (let i = 0; i < block.heightY; ) {
+          const h = again ? max(min(i, block.heightY - tile), 0) : i;
           const base = band + ((line * block.stepW * height + h) << 2);
           const count = min(block.heightY - h, tile);
-          for (let f = 0; f < filters; f += 4) {
-            const w = filterPanels + (((f >> 2) * k + c0 * taps) << 4);
-            if (filters == 1) direct16x1(base, offsets, w, run, sums);
-            else if (filters == 2) direct16x2(base, offsets, w, run, sums);
-            else if (filters == 3) direct12x3(base, offsets, w, run, sums);
-            else {
-              if (count == 8 && strideH == 4 && f + 4 <= filters) {
-                const start = first ? biases + (f << 2) : 0;
-                direct8x4(base, offsets, w, run, output + (f as usize) * planeY + ((line * block.strideWY + h) << 2), planeY, start);
+          const whole = count == tile && wide == together && strideH == 4;
+          const at = output + ((line * block.strideWY + h * block.strideHY) << 2);
+          if (few) {
+            const tiles = whole ? (block.heightY - h) / tile : 1;
+            for (let f = 0; f < filters; f++) {
+              const w = filterPanels + ((c0 * taps) << 4) + (f << 2);
+              let to = at + (f as usize) * planeY;
+              if (whole) {
+                directLines(base, tileNext, offsets, w, run, to, tileLine, first ? biases + (f << 2) : 0, tiles, along);
                 continue;
               }
-              direct8x4(base, offsets, w, run, sums, 64, zeros);
+              directLines(base, tileNext, offsets, w, run, sums, 32, zeros, 1, 0);
+              for (let j = 0; j < wide; j++, to += strideW)
+                finish(sums + (j << 5), load<f32>(biases + (f << 2)), to, strideH, count, first);
             }
-            let to = output + (f as usize) * planeY + ((line * block.strideWY + h * block.strideHY) << 2);
-            for (let j = 0, wide = min(filters - f, 4); j < wide; j++) {
+            i += tiles * tile;
+            continue;
+          }
+          i += tile;
+          if (filters == 3) {
+            direct12x3(base, offsets, filterPanels + ((c0 * taps) << 4), run, sums);
+            let to = at;
+            for (let j = 0; j < 3; j++, to += planeY)
+              finish(sums + (j << 6), load<f32>(biases + (j << 2)), to, strideH, count, first);
+            continue;
+          }
+          for (let f = 0; f < filters; f += 4) {
+            const w = filterPanels + (((f >> 2) * k + c0 * taps) << 4);
+            let to = at + (f as usize) * planeY;
+            if (whole && f + 4 <= filters) {
+              direct8x4(base, offsets, w, run, to, planeY, first ? biases + (f << 2) : 0);
+              continue;
+            }
+            direct8x4(base, offsets, w, run, sums, 64, zeros);
+            for (let j = 0, wide = min(filters - f, 4); j < wide; j++, to += planeY)
               finish(sums + (j << 6), load<f32>(biases + ((f + j) << 2)), to, strideH, count, first);
-              to += planeY;
-            }
           }
         }
+      }
     }
   }
 }

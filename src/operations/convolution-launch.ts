@@ -319,15 +319,16 @@ type PackedProduct = Omit<KernelBlock<'convolve'>, 'blockFilters'>
 function directCut(p: ImplicitProduct): { lines: number; runChannels: number } | undefined {
   const taps = product(p.taps)
   const [height, width, depth] = p.positions
-  if (p.filters > FEW_FILTERS || p.step[0] !== 1 || taps < 2 || p.channels === 0) return undefined
-  const tile = p.filters <= 2 ? 16 : p.filters === 3 ? 12 : 8
-  const padded = tile * Math.ceil(height / tile)
+  if (p.filters > (p.step[0] === 1 ? FEW_FILTERS : 3) || taps < 2 || p.channels === 0) return undefined
+  const padded = 8 * Math.ceil(height / 8)
   // With few filters even half-used tiles are faster; otherwise copying is, unless next to nothing is wasted.
   if (height < (p.filters <= 4 ? 0.4 : 0.95) * padded) return undefined
   const runChannels = Math.max(1, Math.min(p.channels, Math.floor(256 / taps)))
-  const lineFloats = runChannels * p.taps[2] * (48 * Math.ceil(height / 48) + (p.taps[0] - 1) * Math.abs(p.spacing[0]))
+  const reachH = Math.floor(((p.taps[0] - 1) * Math.abs(p.spacing[0])) / p.step[0])
+  const lineFloats = runChannels * p.taps[2] * p.step[0] * (24 * Math.ceil(height / 24) + 4 * Math.ceil(reachH / 4))
   const reach = (p.taps[1] - 1) * Math.abs(p.spacing[1]) + 1
-  if (runChannels * taps > MOST_OFFSETS || lineFloats * reach > MOST_BAND) return undefined
+  // With a step a line is copied before it is cut into phases.
+  if (runChannels * taps > MOST_OFFSETS || lineFloats * (reach + (p.step[0] > 1 ? 1 : 0)) > MOST_BAND) return undefined
   // Many lines share more of the band; few leave work for every thread and stay in the cache.
   const cached = (MOST_BAND / 4 / lineFloats - reach) / p.step[1] + 1
   const shared = Math.ceil((width * depth * p.groups * p.observations) / ENOUGH_ITEMS)

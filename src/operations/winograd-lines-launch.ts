@@ -60,7 +60,8 @@ function lineCost(height: number, taps: Triple, channels: number, filters: numbe
 }
 
 function pays(height: number, taps: Triple, channels: number, filters: number): boolean {
-  const plain = height * product(taps) * channels * 4 * Math.ceil(filters / 4)
+  // Plain sums of up to three filters cost what they are, of more what panels of four cost.
+  const plain = height * product(taps) * channels * (filters < 4 ? filters : 4 * Math.ceil(filters / 4))
   return plain >= LEAST_GAIN * lineCost(height, taps, channels, filters)
 }
 

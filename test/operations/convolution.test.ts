@@ -205,6 +205,27 @@ describe('convolution kernels', () => {
     compare(g)
   })
 
+  // Sizes for which few filters read patches in place: tiles that begin earlier at edges, that do not fit, lines of one phase or
+  // more, several runs of channels and bands.
+  it.each([
+    { extents: [28, 20], filter: [3, 3], channels: 1, filters: 1, groups: 9, observations: 2, padding: 1 },
+    { extents: [7, 7], filter: [3, 3], channels: 1, filters: 2, groups: 5, observations: 3, padding: 1 },
+    { extents: [31, 2], filter: [5, 2], channels: 3, filters: 2, groups: 2, observations: 1, padding: [2, 0] },
+    { extents: [100], filter: [7], channels: 1, filters: 1, groups: 6, observations: 2, padding: 3 },
+    { extents: [57, 23], filter: [3, 3], channels: 1, filters: 1, groups: 4, observations: 2, stride: 2, padding: 1 },
+    { extents: [90, 11], filter: [4, 3], channels: 2, filters: 2, groups: 2, stride: [3, 1], dilationFactor: [2, 1] },
+    { extents: [40, 30], filter: [3, 3], channels: 40, filters: 1, observations: 2, padding: 1 },
+    { extents: [400, 200], filter: [3, 3], channels: 60, filters: 2, padding: 1 },
+    { extents: [33, 13], filter: [3, 3], channels: 30, filters: 3, groups: 2, padding: 2 },
+    { extents: [12, 9, 8], filter: [3, 3, 3], channels: 1, filters: 1, groups: 4, stride: [2, 1, 2], padding: 1 },
+  ])('with few filters: %j', async ({ extents, filter, channels, filters, ...rest }) => {
+    await two.ready()
+    const { groups = 1, observations = 1, stride = 1, dilationFactor = 1, padding = 0 } = rest
+    const image = { extents, channels: channels * groups, observations }
+    const weights = { filter, inner: channels, outer: filters, groups }
+    compare(convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test'))
+  })
+
   // Sizes for which filters of about 5 by 5 taps go through transforms of tiles, cut at every edge; every remainder of channels.
   it.each([
     { extents: [28, 28], filter: [5, 5], channels: 3, filters: 20, groups: 1, observations: 9 },
