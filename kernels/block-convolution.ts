@@ -4,7 +4,7 @@
 import { Block, observationBackward, observationForward, observationMeasure } from './block';
 import { resultBytes } from './block-plane';
 import { ConvolveDirectBlock, convolveDirectTo } from './convolution-direct';
-import { directOffsets, directProducts, directSums, FilterGradientDirectBlock } from './convolution-gradient-direct';
+import { bandsOf, directOffsets, directProducts, directSums, FilterGradientDirectBlock } from './convolution-gradient-direct';
 import { SCRATCH_BYTES, scratch } from './scratch';
 import { convolveLinesTo, LinesBlock } from './winograd-lines';
 import { clearBand, gradientOffsets, lineGradientProducts, LinesGradientBlock, lineGradientSums } from './winograd-lines-gradient';
@@ -97,8 +97,8 @@ export function blockConvolveBackward(b: BlockConvolution, begin: i32, end: i32)
         const dzGroup = dz + <usize>(group * convolution.filters) * plane;
         const to = convolution.partials + <usize>(split * groups + group) * sums;
         if (transforms == TILES) tileGradientProducts(tiles, image, dzGroup, group, space, n == from);
-        else if (transforms == LINES) lineGradientProducts(lines, image, dzGroup, to, offsets, space, n == from);
-        else directProducts(convolution, image, dzGroup, to, offsets, space, n == from);
+        else if (transforms == LINES) lineGradientProducts(lines, image, dzGroup, 0, bandsOf(lines), to, offsets, space, n == from);
+        else directProducts(convolution, image, dzGroup, 0, bandsOf(convolution), to, offsets, space, n == from);
       }
     }
     if (transforms == TILES) finishTileGradient(tiles, space, convolution.partials + <usize>(split * groups) * sums);

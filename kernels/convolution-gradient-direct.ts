@@ -35,7 +35,7 @@ const MOST_TAPS: i32 = 4096;
   offsetW: i32;
   offsetD: i32;
   lines: i32; // lines of dy (along h) that share a band
-  splits: i32; // into how many partial sums the observations are cut; a function of the sizes alone
+  splits: i32; // into how many partial sums the observations, or their bands, are cut; a function of the sizes alone
 }
 
 // 4 taps, whose lines of the image begin at base + offsets, times 2 filters, whose lines of dy begin at y0 and y1: sums over
@@ -131,11 +131,31 @@ export function directOffsets<B>(b: B, to: usize): usize {
   return (at + 63) & ~63;
 }
 
+/** Bands of an observation: along w first, then along d. */
+@inline
+export function bandsOf<B>(b: B): i32 {
+  return ((b.widthY + b.lines - 1) / b.lines) * b.depthY;
+}
+
+/** Bands of an observation that a part of the work takes whole: one where there are more parts than observations, else all. */
+@inline
+export function bandsTogether<B>(b: B): i32 {
+  return b.splits > b.observations ? 1 : bandsOf(b);
+}
+
+/** The first band, over all observations, of part `split` of the work. */
+@inline
+export function firstBand<B>(b: B, split: i32): i32 {
+  const together = bandsTogether(b);
+  const all = (bandsOf(b) / together) * b.observations;
+  return <i32>((<i64>split * <i64>all) / <i64>b.splits) * together;
+}
+
 /**
- * Adds to `partial`, or begins it with, the products of one group of one observation: `image` is its first channel, `dy` its
- * first filter, `offsets` from directOffsets, `band` memory for the band and the lines of dy.
+ * Adds to `partial`, or begins it with, the products of bands `from` to `until` of one group of one observation: `image` is its
+ * first channel, `dy` its first filter, `offsets` from directOffsets, `band` memory for the band and the lines of dy.
  */
-export function directProducts<B>(b: B, image: usize, dy: usize, partial: usize, offsets: usize, band: usize, first: bool): void {
+export function directProducts<B>(b: B, image: usize, dy: usize, from: i32, until: i32, partial: usize, offsets: usize, band: usize, first: bool): void {
   const height = bandHeight(b);
   const width = bandWidth(b);
   const k = b.tapsH * b.tapsW * b.tapsD * b.channels;
@@ -147,8 +167,10 @@ export function directProducts<B>(b: B, image: usize, dy: usize, partial: usize,
   const lineY = (padded as usize) << 2;
   const copies = band + (((b.channels * b.tapsD * width * height) as usize) << 2);
   const stepX = ((b.stepW * height) as usize) << 2;
-  for (let d0 = 0; d0 < b.depthY; d0++)
-    for (let w0 = 0; w0 < b.widthY; w0 += b.lines) {
+  const lineBlocks = (b.widthY + b.lines - 1) / b.lines;
+  for (let at = from; at < until; ++at) {
+      const d0 = at / lineBlocks;
+      const w0 = at % lineBlocks * b.lines;
       const lines = min(b.widthY - w0, b.lines);
       const used = (lines - 1) * b.stepW + (b.tapsW - 1) * b.spacingW + 1;
       for (let c = 0; c < b.channels; c++)
@@ -161,9 +183,9 @@ export function directProducts<B>(b: B, image: usize, dy: usize, partial: usize,
             else copyLine(to, image + (c as usize) * planeX + (((depth * b.widthX + w) * b.heightX) << 2), b.offsetH, b.heightX, height);
           }
         }
-      const from = dy + (((d0 * b.widthY + w0) * b.heightY) << 2);
+      const positions = dy + (((d0 * b.widthY + w0) * b.heightY) << 2);
       for (let f = 0; f < b.filters; f += 2) {
-        let y0 = from + (f as usize) * planeY;
+        let y0 = positions + (f as usize) * planeY;
         // without a second filter the first one stands in: nobody reads that sum
         let y1 = f + 1 < b.filters ? y0 + planeY : y0;
         if (copied) {
@@ -176,7 +198,7 @@ export function directProducts<B>(b: B, image: usize, dy: usize, partial: usize,
           y1 = copies + (lines as usize) * lineY;
         }
         const to = partial + (f as usize) * toColumn;
-        const begun = !first || d0 > 0 || w0 > 0;
+        const begun = !first || at > from;
         for (let i = 0; i < k; i += 4)
           dotLines(band, offsets + (i as usize) * sizeof<usize>(), stepX, y0, y1, lineY, lines, padded >> 2, to + (i << 2), toColumn, begun);
       }
@@ -184,28 +206,33 @@ export function directProducts<B>(b: B, image: usize, dy: usize, partial: usize,
 }
 
 /**
- * Partial sums as in convolveFilterGradient. Work item: one group in one of `splits` equal parts of the observations; items
- * run over the parts first.
+ * Partial sums as in convolveFilterGradient. Work item: one group in one of `splits` equal parts of the observations, or of
+ * their bands where there are fewer observations; items run over the parts first.
  * Preconditions: step 1 along h; spacings of 1 or more; at most 4096 taps times channels; the band and two sets of lines of
  * dy, channels * tapsD * ((lines - 1) stepW + (tapsW - 1) spacingW + 1) * (heightY rounded up to 4 + (tapsH - 1) spacingH) + 2
- * lines * (heightY rounded up to 4) floats, fit in 1.5 MB of working memory; 1 <= splits <= observations.
+ * lines * (heightY rounded up to 4) floats, fit in 1.5 MB of working memory; 1 <= splits <= bands of all observations.
  * Order of summation: lane by lane over the lines that share a band, the lanes, then band after band.
  */
 export function convolveFilterGradientDirect(b: FilterGradientDirectBlock, begin: i32, end: i32): void {
   const sums = directSums(b);
   const offsets = scratch;
   const band = directOffsets(b, offsets);
+  const bands = bandsOf(b);
+  const together = bandsTogether(b);
   const planeX = ((b.heightX * b.widthX * b.depthX) as usize) << 2;
   const planeY = ((b.heightY * b.widthY * b.depthY) as usize) << 2;
   for (let item = begin; item < end; item++) {
     const split = item % b.splits;
     const group = item / b.splits;
     const to = b.partials + <usize>(split * b.groups + group) * sums;
-    const from = ((split as i64) * (b.observations as i64) / (b.splits as i64)) as i32;
-    const until = (((split + 1) as i64) * (b.observations as i64) / (b.splits as i64)) as i32;
-    for (let n = from; n < until; n++) {
+    const first = firstBand(b, split);
+    const last = firstBand(b, split + 1);
+    for (let at = first, until = 0; at < last; at = until) {
+      until = at + together;
+      const n = at / bands;
       const place = n * b.groups + group;
-      directProducts(b, b.x + ((place * b.channels) as usize) * planeX, b.dy + ((place * b.filters) as usize) * planeY, to, offsets, band, n == from);
+      directProducts(b, b.x + ((place * b.channels) as usize) * planeX, b.dy + ((place * b.filters) as usize) * planeY, at - n * bands,
+        until - n * bands, to, offsets, band, at == first);
     }
   }
 }

@@ -5,6 +5,7 @@
 //
 // Tiles of dy lie as those of x do, with zeros where a line of x has more tiles, so that the products of a point are those of
 // two long runs. Arrays and geometry are as in convolution-gradient.ts.
+import { bandsOf, bandsTogether, firstBand } from './convolution-gradient-direct';
 import { scratch } from './scratch';
 import { copyFloats, sumLanes, zeroFloats } from './tile';
 import { bandOffsets, bandPitch, partsOf, tapsOfPart, tilesOfLine, transformBand } from './winograd-lines';
@@ -42,7 +43,7 @@ const MOST_HEIGHT: i32 = 8192;
   offsetW: i32;
   offsetD: i32;
   lines: i32; // lines of dy (along h) that share a band
-  splits: i32; // into how many partial sums the observations are cut; a function of the sizes alone
+  splits: i32; // into how many partial sums the observations, or their bands, are cut; a function of the sizes alone
 }
 
 /**
@@ -150,10 +151,10 @@ export function clearBand<B>(b: B, space: usize): void {
 }
 
 /**
- * Adds to `partial`, or begins it with, the products of one group of one observation: `image` is its first channel, `dy` its
- * first filter; `offsets` and `space` as gradientOffsets and clearBand left them.
+ * Adds to `partial`, or begins it with, the products of bands `from` to `until` of one group of one observation: `image` is its
+ * first channel, `dy` its first filter; `offsets` and `space` as gradientOffsets and clearBand left them.
  */
-export function lineGradientProducts<B>(b: B, image: usize, dy: usize, partial: usize, offsets: usize, space: usize, first: bool): void {
+export function lineGradientProducts<B>(b: B, image: usize, dy: usize, from: i32, until: i32, partial: usize, offsets: usize, space: usize, first: bool): void {
   const tiles = tilesOfLine(b);
   const wanted = (b.heightY + 3) >> 2;
   const apart = tilesApart(b);
@@ -169,18 +170,20 @@ export function lineGradientProducts<B>(b: B, image: usize, dy: usize, partial: 
   const second = <usize>POINTS * outputPitch;
   const stepX = <usize>(b.stepW * tiles) << 2;
   const dense = apart == wanted && (b.heightY & 3) == 0;
-  for (let d0 = 0; d0 < b.depthY; ++d0)
-    for (let w0 = 0; w0 < b.widthY; w0 += b.lines) {
+  const lineBlocks = (b.widthY + b.lines - 1) / b.lines;
+  for (let at = from; at < until; ++at) {
+      const d0 = at / lineBlocks;
+      const w0 = at % lineBlocks * b.lines;
       const lines = min(b.widthY - w0, b.lines);
-      const from = dy + (<usize>((d0 * b.widthY + w0) * b.heightY) << 2);
-      const begun = !first || d0 > 0 || w0 > 0;
+      const positions = dy + (<usize>((d0 * b.widthY + w0) * b.heightY) << 2);
+      const begun = !first || at > from;
       const rows = b.stepW == 1 ? 1 : lines;
       const vectors = b.stepW == 1 ? (lines * tiles + 3) >> 2 : apart >> 2;
       transformBand(b, image, b.channels, w0, d0, lines, line, band, pitch);
       for (let f = 0; f < b.filters; f += 2) {
         const filters = min(b.filters - f, 2);
         for (let j = 0; j < filters; ++j) {
-          const plane = from + <usize>(f + j) * planeY;
+          const plane = positions + <usize>(f + j) * planeY;
           const to = outputs + <usize>j * second;
           if (dense && ((lines * wanted) & 3) == 0) {
             evaluateTiles(plane, lines * wanted, to, outputPitch);
@@ -208,17 +211,19 @@ export function lineGradientProducts<B>(b: B, image: usize, dy: usize, partial: 
 }
 
 /**
- * Partial sums for combineLinesGradient. Work item: one group in one of `splits` equal parts of the observations; items run
- * over the parts first.
+ * Partial sums for combineLinesGradient. Work item: one group in one of `splits` equal parts of the observations, or of their
+ * bands where there are fewer observations; items run over the parts first.
  * Preconditions: step and spacing 1 along h, spacings of 1 or more; parts * tapsW * tapsD * channels <= 1024; lines of x with
  * their zeros of at most 8192 floats; the band, 8 bandPitch, and 16 * (lines * (heightY / 4 + parts + 3) + 24) floats fit in
- * 1.5 MB of working memory; 1 <= splits <= observations.
+ * 1.5 MB of working memory; 1 <= splits <= bands of all observations.
  * Order of summation: lane by lane over the tiles that share a band, the lanes, then band after band.
  */
 export function convolveLinesGradient(b: LinesGradientBlock, begin: i32, end: i32): void {
   const offsets = scratch;
   const space = gradientOffsets(b, offsets);
   clearBand(b, space);
+  const bands = bandsOf(b);
+  const together = bandsTogether(b);
   const sums = lineGradientSums(b);
   const planeX = <usize>(b.heightX * b.widthX * b.depthX) << 2;
   const planeY = <usize>(b.heightY * b.widthY * b.depthY) << 2;
@@ -226,11 +231,14 @@ export function convolveLinesGradient(b: LinesGradientBlock, begin: i32, end: i3
     const split = item % b.splits;
     const group = item / b.splits;
     const to = b.partials + <usize>(split * b.groups + group) * sums;
-    const from = ((split as i64) * (b.observations as i64) / (b.splits as i64)) as i32;
-    const until = (((split + 1) as i64) * (b.observations as i64) / (b.splits as i64)) as i32;
-    for (let n = from; n < until; ++n) {
+    const first = firstBand(b, split);
+    const last = firstBand(b, split + 1);
+    for (let at = first, until = 0; at < last; at = until) {
+      until = at + together;
+      const n = at / bands;
       const place = n * b.groups + group;
-      lineGradientProducts(b, b.x + <usize>(place * b.channels) * planeX, b.dy + <usize>(place * b.filters) * planeY, to, offsets, space, n == from);
+      lineGradientProducts(b, b.x + <usize>(place * b.channels) * planeX, b.dy + <usize>(place * b.filters) * planeY, at - n * bands,
+        until - n * bands, to, offsets, space, at == first);
     }
   }
 }

@@ -2,8 +2,8 @@ import { numel } from '../array/format.js'
 import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
 import { launchMoments, launchNoMoments } from './batchnorm.js'
 import type { BlockInputs, BlockParameter, BlockPlan } from './block-options.js'
+import { chooseFilterGradient } from './convolution-choice.js'
 import {
-  filterGradientCut,
   launchConvolve,
   launchConvolveTransposed,
   launchFilterGradient,
@@ -277,11 +277,13 @@ function launchThroughTail(
     else wasm.withTemporary(4 * numel(plan.Z.size), (dx) => back(at.X, dx))
     return
   }
-  const cut = wanted.weights ? filterGradientCut(convolution) : undefined
+  const choice = wanted.weights ? chooseFilterGradient(convolution) : undefined
+  const cut = choice && choice.family !== 'winograd' && choice.family !== 'patches' ? choice : undefined
   const windows = plan.pooling ? numel(plan.pooling.geometry.output) : 0
   const room =
     4 * plan.inner + 8 * Math.max(plan.inner, windows) + (cut?.memory ?? 0) + (wanted.X ? 0 : planesBytes(plan))
-  const together = cut && cut.splits >= ENOUGH_OBSERVATIONS && room <= WORKING_MEMORY ? cut : undefined
+  const whole = cut && cut.splits >= ENOUGH_OBSERVATIONS && cut.splits <= convolution.observations
+  const together = whole && room <= WORKING_MEMORY ? cut : undefined
   const lend = (use: (dZ: number) => void) =>
     together && !wanted.X ? use(0) : wasm.withTemporary(4 * numel(plan.Z.size), use)
   lend((dZ) => {

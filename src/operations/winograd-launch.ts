@@ -14,34 +14,6 @@ const MOST_BYTES = 2 ** 24
 const MOST_IMAGE_BYTES = 2 ** 21
 /** Filters per work item. */
 const MOST_PART = 32
-/** Below so many products of terms and filters the transforms cost more than they save. */
-const FEW_PRODUCTS = 256
-const FEW_TERMS = 8
-/** Least share of the computed positions that must be wanted: tiles are 16 by 4. */
-const LEAST_USE = 0.55
-
-/** Whether the product is a convolution with 3 by 3 neighbouring taps, any along d, that is worth transforming. */
-export function winogradApplies(p: ImplicitProduct): boolean {
-  const [height, width] = p.positions
-  const neighbours = p.taps[0] === 3 && p.taps[1] === 3 && Math.abs(p.spacing[0]) === 1 && Math.abs(p.spacing[1]) === 1
-  const dense = p.step[0] === 1 && p.step[1] === 1 && p.strides[0] === 1
-  return neighbours && dense && worthTransforming(height, width, p.channels * p.taps[2], p.filters)
-}
-
-/** The same question for the gradient for the filters. */
-export function winogradGradientApplies(g: ConvolutionGeometry): boolean {
-  const taps = g.taps[0] === 3 && g.taps[1] === 3
-  const plain = g.stride[0] === 1 && g.stride[1] === 1 && g.dilation[0] === 1 && g.dilation[1] === 1
-  return taps && plain && worthTransforming(g.output[0], g.output[1], g.channels * g.taps[2], g.filters)
-}
-
-/** `terms` are channels times taps along d. */
-function worthTransforming(height: number, width: number, terms: number, filters: number): boolean {
-  const many = terms * filters >= FEW_PRODUCTS && terms >= FEW_TERMS && filters >= FEW_TERMS
-  const used = (height * width) / (16 * Math.ceil(height / 16) * 4 * Math.ceil(width / 4))
-  return many && used >= LEAST_USE
-}
-
 /** Tiles cut into blocks of almost equal sizes. */
 function blocksOf(tileGroups: number): { blocks: number; blockGroups: number } {
   const blockGroups = 2 * Math.ceil(tileGroups / Math.ceil(tileGroups / BLOCK_GROUPS) / 2)

@@ -1,19 +1,11 @@
 import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
-import {
-  type ConvolutionGeometry,
-  extents,
-  inDimensions,
-  negative,
-  product,
-  type Triple,
-} from './convolution-geometry.js'
+import { bandSplits, type GradientCut } from './band-splits.js'
+import { type ConvolutionGeometry, extents, inDimensions, negative } from './convolution-geometry.js'
 import { type Addresses, forwards, type ImplicitProduct } from './implicit-product.js'
 
 // Launches the kernels of kernels/winograd-lines*.ts: filters of four or more taps along h with fewer multiplications.
 
 const POINTS = 8
-/** Below so many taps along h the transforms cost more than they save. */
-const FEW_TAPS = 4
 /** What the kernels have room for. */
 const MOST_ROWS = 1024
 const MOST_HEIGHT = 8192
@@ -25,11 +17,6 @@ const MOST_BAND = 2 ** 19
 /** Bytes of filters from which on several groups of tiles share those of a point. */
 const CACHED_FILTERS = 2 ** 14
 const TOGETHER = 3
-/** What transforms of a tile cost, counted in multiplications: for each channel of x, for each filter. */
-const TILE_OF_X = 40
-const TILE_OF_Y = 24
-/** Least gain that is worth the rounding errors. */
-const LEAST_GAIN = 1.15
 /** Work items that keep the threads of any usual machine busy. */
 const ENOUGH_ITEMS = 32
 
@@ -40,41 +27,23 @@ export interface LinesCut {
   readonly together: number
 }
 
-function partsOf(tapsH: number): number {
+/** Into how many parts taps along h are cut. */
+export function partsOf(tapsH: number): number {
   return Math.max(1, Math.floor((tapsH + 2) / 4))
 }
 
 /** Tiles of a line of the transformed image. */
-function tilesOfLine(height: number, tapsH: number): number {
+export function tilesOfLine(height: number, tapsH: number): number {
   return Math.ceil(height / 4) + partsOf(tapsH) - 1
 }
 
-/** Multiplications of a line by 8 products for a tile, and what its transforms cost beside them. */
-function lineCost(height: number, taps: Triple, channels: number, filters: number): number {
-  const panels = 4 * Math.ceil(filters / 4)
-  const tile =
-    POINTS * partsOf(taps[0]) * taps[1] * taps[2] * channels * panels +
-    TILE_OF_X * channels * taps[2] +
-    TILE_OF_Y * panels
-  return tile * tilesOfLine(height, taps[0])
-}
-
-function pays(height: number, taps: Triple, channels: number, filters: number): boolean {
-  // Plain sums of up to three filters cost what they are, of more what panels of four cost.
-  const plain = height * product(taps) * channels * (filters < 4 ? filters : 4 * Math.ceil(filters / 4))
-  return plain >= LEAST_GAIN * lineCost(height, taps, channels, filters)
-}
-
-/** Undefined where the kernel does not apply or would not pay. */
+/** Undefined where a band would not fit. */
 export function linesCut(p: ImplicitProduct): LinesCut | undefined {
   const [height, width, depth] = p.positions
   const { taps, channels, filters } = p
-  const neighbours = p.step[0] === 1 && Math.abs(p.spacing[0]) === 1 && p.strides[0] === 1
-  if (!neighbours || taps[0] < FEW_TAPS || channels === 0 || filters > MOST_FILTERS) return undefined
-  if (!pays(height, taps, channels, filters)) return undefined
   const tiles = tilesOfLine(height, taps[0])
   const rows = partsOf(taps[0]) * taps[1] * taps[2]
-  if (rows > MOST_ROWS || 4 * tiles + 24 > MOST_HEIGHT) return undefined
+  if (filters > MOST_FILTERS || rows > MOST_ROWS || 4 * tiles + 24 > MOST_HEIGHT) return undefined
   const reach = (taps[1] - 1) * Math.abs(p.spacing[1]) + 1
   const lineBytes = 4 * POINTS * tiles * taps[2]
   // Few lines share little of a band.
@@ -147,33 +116,21 @@ export function withLines<B>(
   })
 }
 
-/** How work for kernels/winograd-lines-gradient.ts is cut. */
-export interface LinesGradientCut {
-  readonly lines: number
-  readonly splits: number
-}
-
-/** Undefined where the kernel does not apply or would not pay. */
-export function linesGradientCut(g: ConvolutionGeometry): LinesGradientCut | undefined {
-  const { taps, channels, filters, groups, observations } = g
-  const [height, width] = g.output
-  if (g.stride[0] !== 1 || g.dilation[0] !== 1 || taps[0] < FEW_TAPS || channels === 0) return undefined
-  if (observations * groups < ENOUGH_ITEMS / 4 || !pays(height, taps, channels, filters)) return undefined
+/** Undefined where a band would not fit. */
+export function linesGradientCut(g: ConvolutionGeometry): GradientCut | undefined {
+  const { taps, channels } = g
+  const [height] = g.output
   const tiles = tilesOfLine(height, taps[0])
   if (channels * partsOf(taps[0]) * taps[1] * taps[2] > MOST_ROWS || 4 * tiles + 24 > MOST_HEIGHT) return undefined
   const reach = (taps[1] - 1) * g.dilation[1] + 1
   const lineFloats = POINTS * channels * taps[2] * tiles
   const outputFloats = 2 * POINTS * (tiles + 3)
   const most = (MOST_BAND / 4 - lineFloats * (reach - g.stride[1])) / (lineFloats * g.stride[1] + outputFloats)
-  if (most < Math.min(width, 4)) return undefined
-  return {
-    lines: Math.min(width, Math.floor(most)),
-    splits: Math.min(observations, Math.ceil(ENOUGH_ITEMS / groups)),
-  }
+  return bandSplits(g, Math.floor(most))
 }
 
 /** Working memory of the kernel, in bytes. */
-export function linesGradientMemory(g: ConvolutionGeometry, { lines }: LinesGradientCut): number {
+export function linesGradientMemory(g: ConvolutionGeometry, { lines }: GradientCut): number {
   const tiles = tilesOfLine(g.output[0], g.taps[0])
   const width = (lines - 1) * g.stride[1] + (g.taps[1] - 1) * g.dilation[1] + 1
   const floats = POINTS * (g.channels * g.taps[2] * width * tiles + 2 * lines * (tiles + 3))
@@ -185,7 +142,7 @@ export function withLinesGradient(
   wasm: WasmBackend,
   g: ConvolutionGeometry,
   at: { readonly X: number; readonly dY: number; readonly dWeights: number },
-  cut: LinesGradientCut,
+  cut: GradientCut,
   use: (block: KernelBlock<'convolveLinesGradient'>) => void,
 ): void {
   const rows = g.channels * g.taps[1] * g.taps[2]

@@ -16,15 +16,11 @@ const MOST_LINE_BYTES = 2 ** 19
 const ENOUGH_TILES = 64
 /** Terms that are summed in registers. */
 const MOST_TERMS = 256
-/** Below so many products of channels and filters the transforms cost more than they save. */
-const FEW_PRODUCTS = 48
-/** With fewer terms to a sum, storing it takes longer than summing. */
-const FEW_TERMS = 16
 /** Most multiplications that are worth transforming, as a share of those of the convolution. */
 const MOST_SHARE = 0.85
 
 /** A convolution or its transpose as sums over neighbouring values of the phases of its source. */
-interface PhaseConvolution {
+export interface PhaseConvolution {
   readonly observations: number
   readonly groups: number
   readonly channels: number
@@ -98,7 +94,7 @@ export function phasesOfTranspose(g: ConvolutionGeometry): PhaseConvolution {
 }
 
 /** How work is cut. */
-interface Cut {
+export interface PhaseCut {
   /** Positions from tile to tile. */
   readonly extent: 3 | 4
   readonly runs: readonly [number, number]
@@ -112,21 +108,28 @@ interface Cut {
   readonly runChannels: number
 }
 
-/** Undefined where the kernels do not apply or would not pay. */
-export function phaseCut(p: PhaseConvolution): Cut | undefined {
-  const planar = p.taps[2] === 1 && p.source[2] === 1 && p.output[2] === 1 && p.offset[2] === 0
-  const [valuesH, valuesW] = p.values
-  const steps = [p.phasesX, p.phasesY].every(([h, w, d]) => h <= 2 && w <= 2 && d === 1)
-  const neighbours = (p.dilation[0] === 1 || p.taps[0] === 1) && (p.dilation[1] === 1 || p.taps[1] === 1)
-  if (!planar || !steps || !neighbours || p.channels * p.filters < FEW_PRODUCTS) return undefined
-  if (product(p.output) * p.observations * p.groups === 0) return undefined
-  const extent = Math.max(valuesH, valuesW) <= 2 ? 4 : 3
-  const runs = [Math.ceil(valuesH / (6 - extent)), Math.ceil(valuesW / (6 - extent))] as const
-  const terms = p.channels * runs[0] * runs[1] * product(p.phasesX)
+/** Positions from tile to tile: two taps leave room for 4, three for 3. */
+function extentOf({ values }: PhaseConvolution): 3 | 4 {
+  return Math.max(values[0], values[1]) <= 2 ? 4 : 3
+}
+
+/** Runs of taps along h and w. */
+function runsOf(p: PhaseConvolution): readonly [number, number] {
+  const taps = 6 - extentOf(p)
+  return [Math.ceil(p.values[0] / taps), Math.ceil(p.values[1] / taps)]
+}
+
+/** Terms of a sum: runs of taps of every phase of every channel. */
+export function phaseTerms(p: PhaseConvolution): number {
+  return p.channels * product(runsOf(p)) * product(p.phasesX)
+}
+
+/** Undefined where too many of the tiles' positions would not be wanted, or work would not fit. */
+export function phaseCut(p: PhaseConvolution): PhaseCut | undefined {
+  const extent = extentOf(p)
+  const runs = runsOf(p)
+  const terms = phaseTerms(p)
   const phasesY = product(p.phasesY)
-  // Filters of 3 by 3 taps are the matter of kernels/winograd.ts, 5 taps along h that of kernels/winograd-lines.ts.
-  const others = product(p.phasesX) * phasesY === 1 && (p.taps[0] === 5 || (valuesH === 3 && valuesW === 3))
-  if (terms < FEW_TERMS || others) return undefined
   const tiles = 8 * Math.ceil((p.output[0] + p.skip[0]) / (8 * extent * p.phasesY[0]))
   const columnsY = Math.ceil((p.output[1] + p.skip[1]) / (extent * p.phasesY[1]))
   const multiplications = POINTS * tiles * columnsY * product(p.phasesX) * phasesY * runs[0] * runs[1]
@@ -156,14 +159,8 @@ export function phaseCut(p: PhaseConvolution): Cut | undefined {
   }
 }
 
-/** Computes Y where the kernels apply and pay; else returns false. */
-export function launchByPhases(wasm: WasmBackend, at: Addresses, p: PhaseConvolution): boolean {
-  const cut = phaseCut(p)
-  if (cut) launchPhaseConvolution(wasm, at, p, cut)
-  return cut !== undefined
-}
-
-function launchPhaseConvolution(wasm: WasmBackend, at: Addresses, p: PhaseConvolution, cut: Cut): void {
+/** Computes Y. */
+export function launchByPhases(wasm: WasmBackend, at: Addresses, p: PhaseConvolution, cut: PhaseCut): void {
   const { extent, tilesH, columns, columnsY, together, part } = cut
   const [runsH, runsW] = cut.runs
   const channels = p.channels * product(p.phasesX)
@@ -267,7 +264,7 @@ function launchPhaseConvolution(wasm: WasmBackend, at: Addresses, p: PhaseConvol
 }
 
 /** Which channels there are at the point infinity: those of phases that have the last of the taps in each direction. */
-function lastTaps(p: PhaseConvolution, { extent, runs }: Cut) {
+function lastTaps(p: PhaseConvolution, { extent, runs }: PhaseCut) {
   const short = (d: 0 | 1) => p.phasesX[d] === 2 && runs[d] === 1 && 2 * (6 - extent) - 1 >= p.taps[d]
   const channels = p.channels * product(p.phasesX)
   return {

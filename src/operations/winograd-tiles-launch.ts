@@ -1,52 +1,22 @@
 import type { KernelBlock, WasmBackend } from '../backends/wasm/backend.js'
-import {
-  type ConvolutionGeometry,
-  extents,
-  inDimensions,
-  negative,
-  product,
-  type Triple,
-} from './convolution-geometry.js'
+import { type ConvolutionGeometry, extents, inDimensions, negative, type Triple } from './convolution-geometry.js'
 import { type Addresses, forwards, type ImplicitProduct } from './implicit-product.js'
 
 // Launches the kernels of kernels/winograd-tiles*.ts: filters of about 5 by 5 taps with a sixth of the multiplications.
 
 const SQUARE = 64
-const TILES = 12
-const MOST_TAPS = 5
-const MOST_CHANNELS = 100
+/** Tiles of a work item. */
+export const TILES = 12
 /** Most vectors of tiles of the gradient that are transformed together. */
 const VECTORS = 12
 /** Bytes of a thread's working memory that the gradient may take. */
 const MOST_GRADIENT_BYTES = 2 ** 19
-/** What transforms of a tile cost, counted in multiplications: for each channel of x, at edges with zeros; for each filter. */
-const TILE_OF_X = 1000
-const TILE_OF_Y = 150
-/** Least gain over plain sums, and over those with fewer products along h alone, that is worth the rounding errors. */
-const LEAST_GAIN = 1.5
 /** Work items that keep the threads of any usual machine busy. */
 const ENOUGH_ITEMS = 32
 
-function tilesOf([height, width]: Triple): number {
+/** Tiles of 4 by 4 positions. */
+export function tilesOf([height, width]: Triple): number {
   return Math.ceil(height / 4) * Math.ceil(width / 4)
-}
-
-/** Whether the transforms of tiles gain enough over plain sums; `tiles` is how many are computed. */
-function pays(positions: Triple, taps: Triple, channels: number, filters: number, tiles: number): boolean {
-  const panels = 4 * Math.ceil(filters / 4)
-  const cost = tiles * (SQUARE * channels * panels + TILE_OF_X * channels + TILE_OF_Y * panels)
-  return product(positions) * product(taps) * channels * panels >= LEAST_GAIN * cost
-}
-
-/** Whether the kernel convolveTiles is the one for a product. */
-export function tilesApply(p: ImplicitProduct): boolean {
-  const { taps, positions, channels, filters } = p
-  const planar = taps[2] === 1 && positions[2] === 1 && p.source[2] === 1 && p.offset[2] === 0
-  const neighbours = ([0, 1] as const).every(
-    (d) => p.step[d] === 1 && (Math.abs(p.spacing[d]) === 1 || taps[d] === 1) && taps[d] <= MOST_TAPS,
-  )
-  if (!planar || !neighbours || p.strides[0] !== 1 || channels === 0 || channels > MOST_CHANNELS) return false
-  return pays(positions, taps, channels, filters, TILES * Math.ceil(tilesOf(positions) / TILES))
 }
 
 /** Work items of the kernel in an observation. */
@@ -112,19 +82,13 @@ export interface TilesGradientCut {
   readonly memory: number
 }
 
-/** Undefined where the kernel does not apply or would not pay. */
+/** Undefined where the sums of all groups would not fit. */
 export function tilesGradientCut(g: ConvolutionGeometry): TilesGradientCut | undefined {
-  const { taps, output, channels, filters, groups, observations } = g
-  const planar = taps[2] === 1 && output[2] === 1 && g.image[2] === 1 && g.before[2] === 0
-  const neighbours = ([0, 1] as const).every(
-    (d) => g.stride[d] === 1 && (g.dilation[d] === 1 || taps[d] === 1) && taps[d] <= MOST_TAPS,
-  )
-  if (!planar || !neighbours || channels === 0 || observations < ENOUGH_ITEMS / 4) return undefined
-  const vectors = Math.ceil(tilesOf(output) / 4)
+  const { channels, filters, groups } = g
+  const vectors = Math.ceil(tilesOf(g.output) / 4)
   const together = Math.ceil(vectors / Math.ceil(vectors / VECTORS))
   const memory = 4096 + 1024 * ((channels + 2) * together + groups * channels * 2 * Math.ceil(filters / 2))
-  if (memory > MOST_GRADIENT_BYTES || !pays(output, taps, channels, filters, 4 * vectors)) return undefined
-  return { splits: Math.min(observations, ENOUGH_ITEMS), memory }
+  return memory > MOST_GRADIENT_BYTES ? undefined : { splits: Math.min(g.observations, ENOUGH_ITEMS), memory }
 }
 
 /** Has `use` compute partial sums with a block of the kernel convolveTilesGradient, and joins them. */

@@ -4,10 +4,14 @@ import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { createWasmBackend } from '../../src/backends/wasm/backend.js'
 import { times } from '../../src/operations/arithmetic.js'
+import {
+  chooseFilterGradient,
+  choosePhases,
+  chooseProduct,
+  chooseTransposedPhases,
+} from '../../src/operations/convolution-choice.js'
 import { type ConvolutionGeometry, convolutionGeometry } from '../../src/operations/convolution-geometry.js'
 import {
-  convolutionProduct,
-  filterGradientCut,
   launchBiasGradient,
   launchConvolve,
   launchConvolveTransposed,
@@ -21,11 +25,8 @@ import {
 import { dlarray } from '../../src/operations/dlarray.js'
 import { dlconv } from '../../src/operations/dlconv.js'
 import { dltranspconv } from '../../src/operations/dltranspconv.js'
+import { convolutionProduct } from '../../src/operations/implicit-product.js'
 import { sum } from '../../src/operations/sum.js'
-import { winogradApplies, winogradGradientApplies } from '../../src/operations/winograd-launch.js'
-import { linesCut } from '../../src/operations/winograd-lines-launch.js'
-import { phaseCut, phasesOfConvolution, phasesOfTranspose } from '../../src/operations/winograd-phases-launch.js'
-import { tilesApply } from '../../src/operations/winograd-tiles-launch.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
 import { describeGolden, type GoldenArray } from '../support/golden.js'
 
@@ -201,7 +202,23 @@ describe('convolution kernels', () => {
     const image = { extents, channels: channels * groups, observations }
     const weights = { filter, inner: channels, outer: filters, groups }
     const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
-    expect(filterGradientCut(g)).toBeDefined()
+    expect(['tiles', 'lines', 'direct']).toContain(chooseFilterGradient(g).family)
+    compare(g)
+  })
+
+  // Sizes with so few observations that bands of them are the parts of the gradient for filters.
+  it.each([
+    { extents: [60, 57], filter: [9, 9], channels: 3, filters: 9, observations: 2, padding: 4, family: 'lines' },
+    { extents: [24, 61], filter: [5, 3], channels: 8, filters: 7, observations: 1, padding: 1, family: 'lines' },
+    { extents: [64, 40], filter: [3, 3], channels: 7, filters: 3, groups: 2, padding: 1, family: 'direct' },
+    { extents: [24, 9, 8], filter: [3, 3, 2], channels: 2, filters: 5, observations: 3, family: 'direct' },
+  ])('with few observations: %j', async ({ extents, filter, channels, filters, family, ...rest }) => {
+    await two.ready()
+    const { groups = 1, observations = 1, padding = 0 } = rest
+    const image = { extents, channels: channels * groups, observations }
+    const weights = { filter, inner: channels, outer: filters, groups }
+    const g = convolutionGeometry(image, weights, { stride: 1, dilationFactor: 1, padding }, 'test')
+    expect(chooseFilterGradient(g).family).toBe(family)
     compare(g)
   })
 
@@ -238,8 +255,7 @@ describe('convolution kernels', () => {
     const image = { extents, channels: channels * groups, observations }
     const weights = { filter, inner: channels, outer: filters, groups }
     const g = convolutionGeometry(image, weights, { stride: 1, dilationFactor: 1, padding: 0, ...rest }, 'test')
-    expect(tilesApply(convolutionProduct(g))).toBe(true)
-    expect(filterGradientCut(g)?.kernel).toBe('convolveTilesGradient')
+    expect([chooseProduct(convolutionProduct(g)).family, chooseFilterGradient(g).family]).toEqual(['tiles', 'tiles'])
     compare(g)
   })
 
@@ -278,8 +294,8 @@ describe('convolution kernels', () => {
     const image = { extents, channels: channels * groups, observations }
     const weights = { filter, inner: channels, outer: filters, groups }
     const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
-    expect(linesCut(convolutionProduct(g)) !== undefined && !tilesApply(convolutionProduct(g))).toBe(true)
-    if (observations >= 8) expect(filterGradientCut(g)?.kernel).toBe('convolveLinesGradient')
+    expect(chooseProduct(convolutionProduct(g)).family).toBe('lines')
+    if (observations >= 8) expect(chooseFilterGradient(g).family).toBe('lines')
     compare(g)
   })
 
@@ -307,7 +323,10 @@ describe('convolution kernels', () => {
     const weights = { filter: taps ? [3, 3, taps] : [3, 3], inner: channels, outer: filters, groups }
     const image = { extents, channels: channels * groups, observations }
     const g = convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test')
-    expect([winogradApplies(convolutionProduct(g)), winogradGradientApplies(g)]).toEqual([true, true])
+    expect([chooseProduct(convolutionProduct(g)).family, chooseFilterGradient(g).family]).toEqual([
+      'winograd',
+      'winograd',
+    ])
     compare(g)
   })
 
@@ -330,7 +349,7 @@ describe('convolution kernels', () => {
     const weights = { filter, inner: channels, outer: filters, groups }
     const image = { extents, channels: channels * groups, observations }
     const g = convolutionGeometry(image, weights, { stride, dilationFactor: 1, padding }, 'test')
-    expect([phaseCut(phasesOfConvolution(g)), phaseCut(phasesOfTranspose(g))]).not.toContain(undefined)
+    expect([choosePhases(g, convolutionProduct(g)), chooseTransposedPhases(g)]).not.toContain(undefined)
     compare(g)
   })
 })
