@@ -5,12 +5,10 @@ import type { Grouping } from './normalization.js'
 
 /** The longest run that goes this way; longer ones fill vectors of their own. */
 const LONGEST_RUN = 128
-/** Most columns of a block; the kernels have working memory for as many. */
-const COLUMNS = 2048
-/** Columns of a block, at least: less of every row is not read fast. */
-const LEAST_COLUMNS = 512
-/** Bytes of a block that stay in a second-level cache between being measured and being written. */
-const CACHED = 2 ** 20
+/** Most columns of a block, a page of memory; the kernels have working memory for as many. */
+const COLUMNS = 1024
+/** Blocks that are enough for threads to share; with fewer, blocks are cut into parts. */
+const ENOUGH_BLOCKS = 8
 /** Joined rows, at least. */
 const LEAST_ROWS = 16
 /** Elements of a part: not so few that what is done once for each shows, nor so many that threads wait for one another. */
@@ -24,23 +22,18 @@ export interface Columns {
   readonly parts: number
 }
 
-/** How an array is cut that is read with `arrays` arrays of its size at once; undefined where it goes another way. */
-export function columnsOf(grouping: Grouping, arrays: number): Columns | undefined {
-  const { inner, channels, observations, outer, groupChannels } = grouping
+/** How an array is cut; undefined where it goes another way. */
+export function columnsOf({ inner, channels, observations, outer, groupChannels }: Grouping): Columns | undefined {
   if (outer < 2 || groupChannels > 1 || inner === 0 || inner > LONGEST_RUN) return undefined
   const groups = channels * observations
   const row = groups * inner
   const elements = row * outer
-  const part = Math.min(PART.most, Math.max(PART.least, elements / PART.turns))
-  const cached = CACHED / (4 * arrays * outer)
-  if (elements <= PART.least || (row >= 8 * LEAST_COLUMNS && cached >= LEAST_COLUMNS)) {
-    const columns = Math.min(COLUMNS, elements <= PART.least ? COLUMNS : Math.min(cached, row / 8))
-    const together = Math.min(groups, Math.max(1, Math.floor(columns / inner)))
-    return { groups, fold: 1, together, rows: outer, parts: 1 }
-  }
+  const blocks = Math.ceil(groups / Math.floor(COLUMNS / inner))
+  const together = Math.ceil(groups / blocks)
   const fold = Math.max(1, Math.min(Math.floor(COLUMNS / row), Math.floor(outer / LEAST_ROWS)))
-  const together = Math.min(groups, Math.floor(COLUMNS / inner))
   const wholeRows = Math.floor(outer / fold)
+  if (elements <= PART.least || blocks >= ENOUGH_BLOCKS) return { groups, fold, together, rows: wholeRows, parts: 1 }
+  const part = Math.min(PART.most, Math.max(PART.least, elements / PART.turns))
   const rows = Math.min(wholeRows, Math.max(LEAST_ROWS, Math.round(part / (together * inner * fold))))
   return { groups, fold, together, rows, parts: Math.ceil(wholeRows / rows) }
 }

@@ -114,7 +114,7 @@ export function launchNormalization(
   }
   const grouping = withoutGaps(layout)
   const { groups, planes, groupParts, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
-  const columns = columnsOf(grouping, 1)
+  const columns = columnsOf(grouping)
   if (columns) {
     launchColumns(wasm, addresses, grouping, columns)
     return
@@ -172,7 +172,7 @@ export function launchNormalizationGradient(
   const { groups, planes, planeParts, inSteps, groupGrain, partGrain } = sizesOf(grouping)
   const { x, dy, dx, scale, statistics, dscale, doffset } = addresses
   const { channels, observations } = grouping
-  const columns = columnsOf(grouping, 2)
+  const columns = columnsOf(grouping)
   // kernels read whole vectors
   wasm.withTemporary(8 * planes + 16, (planeSums) => {
     const block = { ...blockOf(grouping), x, dy, dx, scale, statistics, planeSums }
