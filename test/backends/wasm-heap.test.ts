@@ -66,6 +66,17 @@ describe('formatBytes', () => {
 })
 
 describe('Heap', () => {
+  it('begins large blocks at a page, and uses what lies before', () => {
+    const heap = smallHeap()
+    const small = heap.allocate(100)
+    const large = heap.allocate(100_000)
+    expect(large % 4096).toBe(0)
+    expect(heap.bytesPooled).toBe(large - small - blockBytes(100))
+    const between = heap.allocate(1000)
+    expect(between).toBeGreaterThan(small)
+    expect(between).toBeLessThan(large)
+  })
+
   it('never hands out the same byte twice, aligned and inside the memory', () => {
     fc.assert(
       fc.property(steps, (moves) => {

@@ -6,6 +6,12 @@ import { MemoryError } from '../../errors.js'
 const PAGE = 65536
 /** Blocks begin at multiples of this many bytes: a cache line, and four SIMD vectors. */
 const ALIGNMENT = 64
+/**
+ * Where nothing was used yet, blocks from so many bytes on begin at a page of the processor's: kernels that take a page of every
+ * row touch one each then, and not two. Such blocks are whole pages.
+ */
+const PAGED_BYTES = 64 << 10
+const PROCESSOR_PAGE = 4096
 /** The heap grows by at least this share of its size, up to {@link GROWTH_BYTES} at once. */
 const GROWTH_SHARE = 1 / 4
 const GROWTH_BYTES = 64 << 20
@@ -132,9 +138,14 @@ export class Heap {
   }
 
   #fromTop(size: number): number | undefined {
-    const end = this.#top + size
+    const address = size < PAGED_BYTES ? this.#top : Math.ceil(this.#top / PROCESSOR_PAGE) * PROCESSOR_PAGE
+    const end = address + size
     if (end > this.bytesReserved && !this.#grow(end)) return undefined
-    const address = this.#top
+    const gap = address - this.#top
+    if (gap > 0) {
+      this.#spans.push({ address: this.#top, bytes: gap })
+      this.bytesPooled += gap
+    }
     this.#top = end
     return address
   }
