@@ -231,7 +231,7 @@ function phaseLength<B>(b: B): i32 {
 
 /** A line of x from h on, zeros around it, by phases. `line` is memory for it. */
 @inline
-function copyPhases(to: usize, from: usize, h: i32, height: i32, step: i32, length: i32, line: usize): void {
+export function copyPhases(to: usize, from: usize, h: i32, height: i32, step: i32, length: i32, line: usize): void {
   if (step == 1) {
     copyLine(to, from, h, height, length);
     return;

@@ -1,10 +1,11 @@
-// Gradient of a convolution for its filters that reads patches in place: for step 1 in the direction h and few channels,
-// where copying every patch costs more than it saves. Arrays, geometry and partial sums as in convolution-gradient.ts.
+// Gradient of a convolution for its filters that reads patches in place: for step 1 in the direction h and few channels, or few
+// filters and any step, where copying every patch costs more than it saves. Arrays, geometry and partial sums as in convolution-gradient.ts.
 //
 // The image of a group, with zeros around it, is copied once for a few lines of dy (a band); the products of a tap are those
 // of two sets of lines. Lines of dy are multiples of 4 long: where they are not, they are copied with zeros behind them.
 import { scratch } from './scratch';
-import { copyFloats, copyLine, sumLanes, zeroFloats } from './tile';
+import { copyPhases } from './convolution-direct';
+import { copyFloats, sumLanes, zeroFloats } from './tile';
 
 /** Most taps times channels of a group: the offsets of so many are kept. */
 const MOST_TAPS: i32 = 4096;
@@ -36,6 +37,7 @@ const MOST_TAPS: i32 = 4096;
   offsetD: i32;
   lines: i32; // lines of dy (along h) that share a band
   splits: i32; // into how many partial sums the observations, or their bands, are cut; a function of the sizes alone
+  stepH: i32; // the blocks of other kernels of this gradient end before it
 }
 
 // 4 taps, whose lines of the image begin at base + offsets, times 2 filters, whose lines of dy begin at y0 and y1: sums over
@@ -93,10 +95,55 @@ function dotLines(base: usize, offsets: usize, stepX: usize, y0: usize, y1: usiz
   v128.store(to, accumulate ? f32x4.add(v128.load(to), sum1) : sum1);
 }
 
+/** The same for 6 taps and one filter. */
+function dotLine(base: usize, offsets: usize, stepX: usize, y: usize, stepY: usize, lines: i32, vectors: i32, to: usize, accumulate: bool): void {
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  let s4 = s0;
+  let s5 = s0;
+  let a0 = base + load<usize>(offsets, 0 * sizeof<usize>());
+  let a1 = base + load<usize>(offsets, 1 * sizeof<usize>());
+  let a2 = base + load<usize>(offsets, 2 * sizeof<usize>());
+  let a3 = base + load<usize>(offsets, 3 * sizeof<usize>());
+  let a4 = base + load<usize>(offsets, 4 * sizeof<usize>());
+  let a5 = base + load<usize>(offsets, 5 * sizeof<usize>());
+  const length = (vectors as usize) << 4;
+  for (; lines > 0; lines--) {
+    for (let i: usize = 0; i < length; i += 16) {
+      const g = v128.load(y + i);
+      s0 = f32x4.add(s0, f32x4.mul(v128.load(a0 + i), g));
+      s1 = f32x4.add(s1, f32x4.mul(v128.load(a1 + i), g));
+      s2 = f32x4.add(s2, f32x4.mul(v128.load(a2 + i), g));
+      s3 = f32x4.add(s3, f32x4.mul(v128.load(a3 + i), g));
+      s4 = f32x4.add(s4, f32x4.mul(v128.load(a4 + i), g));
+      s5 = f32x4.add(s5, f32x4.mul(v128.load(a5 + i), g));
+    }
+    y += stepY;
+    a0 += stepX;
+    a1 += stepX;
+    a2 += stepX;
+    a3 += stepX;
+    a4 += stepX;
+    a5 += stepX;
+  }
+  const sum = sumLanes(s0, s1, s2, s3);
+  const rest = sumLanes(s4, s5, s4, s5);
+  v128.store(to, accumulate ? f32x4.add(v128.load(to), sum) : sum);
+  v128.store64_lane(to, accumulate ? f32x4.add(v128.load64_zero(to, 16), rest) : rest, 0, 16);
+}
+
+/** Floats of a phase of a line of the band, as in convolution-direct.ts. */
+@inline
+function phaseLength<B>(b: B): i32 {
+  return (((b.heightY + 3) & ~3) + ((b.tapsH - 1) * b.spacingH) / b.stepH + 3) & ~3;
+}
+
 /** Floats of a line of the band. */
 @inline
 function bandHeight<B>(b: B): i32 {
-  return ((b.heightY + 3) & ~3) + (b.tapsH - 1) * b.spacingH;
+  return phaseLength(b) * b.stepH;
 }
 
 /** Lines of the band for every channel and tap of the direction d. */
@@ -112,19 +159,21 @@ export function directSums<B>(b: B): usize {
   return <usize>((b.filters + 1) & ~1) * <usize>k4 << 2;
 }
 
-/** Where each row k reads in the band, in bytes; rows up to a multiple of 4 read anywhere. Returns what is behind. */
+/** Where each row k reads in the band, in bytes; rows up to a multiple of 4 or 6 read anywhere. Returns what is behind. */
 export function directOffsets<B>(b: B, to: usize): usize {
   const height = bandHeight(b);
   const width = bandWidth(b);
+  const phase = phaseLength(b);
   let at = to;
   for (let c = 0; c < b.channels; c++)
     for (let d = 0; d < b.tapsD; d++)
       for (let w = 0; w < b.tapsW; w++)
         for (let h = 0; h < b.tapsH; h++) {
-          store<usize>(at, (((c * b.tapsD + d) * width + w * b.spacingW) * height + h * b.spacingH) << 2);
+          const tap = h * b.spacingH;
+          store<usize>(at, (((c * b.tapsD + d) * width + w * b.spacingW) * height + tap % b.stepH * phase + tap / b.stepH) << 2);
           at += sizeof<usize>();
         }
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 5; i++) {
     store<usize>(at, 0);
     at += sizeof<usize>();
   }
@@ -169,48 +218,52 @@ export function directProducts<B>(b: B, image: usize, dy: usize, from: i32, unti
   const stepX = ((b.stepW * height) as usize) << 2;
   const lineBlocks = (b.widthY + b.lines - 1) / b.lines;
   for (let at = from; at < until; ++at) {
-      const d0 = at / lineBlocks;
-      const w0 = at % lineBlocks * b.lines;
-      const lines = min(b.widthY - w0, b.lines);
-      const used = (lines - 1) * b.stepW + (b.tapsW - 1) * b.spacingW + 1;
-      for (let c = 0; c < b.channels; c++)
-        for (let d = 0; d < b.tapsD; d++) {
-          const depth = d0 * b.stepD + d * b.spacingD + b.offsetD;
-          for (let i = 0; i < used; i++) {
-            const to = band + ((((c * b.tapsD + d) * width + i) * height) << 2);
-            const w = w0 * b.stepW + b.offsetW + i;
-            if (depth < 0 || depth >= b.depthX || w < 0 || w >= b.widthX) zeroFloats(to, height);
-            else copyLine(to, image + (c as usize) * planeX + (((depth * b.widthX + w) * b.heightX) << 2), b.offsetH, b.heightX, height);
-          }
+    const d0 = at / lineBlocks;
+    const w0 = at % lineBlocks * b.lines;
+    const lines = min(b.widthY - w0, b.lines);
+    const used = (lines - 1) * b.stepW + (b.tapsW - 1) * b.spacingW + 1;
+    for (let c = 0; c < b.channels; c++)
+      for (let d = 0; d < b.tapsD; d++) {
+        const depth = d0 * b.stepD + d * b.spacingD + b.offsetD;
+        for (let i = 0; i < used; i++) {
+          const to = band + ((((c * b.tapsD + d) * width + i) * height) << 2);
+          const w = w0 * b.stepW + b.offsetW + i;
+          if (depth < 0 || depth >= b.depthX || w < 0 || w >= b.widthX) zeroFloats(to, height);
+          else copyPhases(to, image + (c as usize) * planeX + (((depth * b.widthX + w) * b.heightX) << 2), b.offsetH, b.heightX, b.stepH, phaseLength(b), copies);
         }
-      const positions = dy + (((d0 * b.widthY + w0) * b.heightY) << 2);
-      for (let f = 0; f < b.filters; f += 2) {
-        let y0 = positions + (f as usize) * planeY;
-        // without a second filter the first one stands in: nobody reads that sum
-        let y1 = f + 1 < b.filters ? y0 + planeY : y0;
-        if (copied) {
-          for (let i = 0, at = copies; i < 2 * lines; i++) {
-            copyFloats(at, (i < lines ? y0 : y1) + (((i < lines ? i : i - lines) * b.heightY) << 2), b.heightY);
-            zeroFloats(at + (b.heightY << 2), padded - b.heightY);
-            at += lineY;
-          }
-          y0 = copies;
-          y1 = copies + (lines as usize) * lineY;
+      }
+    const positions = dy + (((d0 * b.widthY + w0) * b.heightY) << 2);
+    for (let f = 0; f < b.filters; f += 2) {
+      const two = f + 1 < b.filters;
+      let y0 = positions + (f as usize) * planeY;
+      let y1 = y0 + planeY;
+      if (copied) {
+        for (let i = 0, at = copies, all = two ? 2 * lines : lines; i < all; i++) {
+          copyFloats(at, (i < lines ? y0 : y1) + (((i < lines ? i : i - lines) * b.heightY) << 2), b.heightY);
+          zeroFloats(at + (b.heightY << 2), padded - b.heightY);
+          at += lineY;
         }
-        const to = partial + (f as usize) * toColumn;
-        const begun = !first || at > from;
+        y0 = copies;
+        y1 = copies + (lines as usize) * lineY;
+      }
+      const to = partial + (f as usize) * toColumn;
+      const begun = !first || at > from;
+      if (two)
         for (let i = 0; i < k; i += 4)
           dotLines(band, offsets + (i as usize) * sizeof<usize>(), stepX, y0, y1, lineY, lines, padded >> 2, to + (i << 2), toColumn, begun);
-      }
+      else
+        for (let i = 0; i < k; i += 6)
+          dotLine(band, offsets + (i as usize) * sizeof<usize>(), stepX, y0, lineY, lines, padded >> 2, to + (i << 2), begun);
     }
+  }
 }
 
 /**
  * Partial sums as in convolveFilterGradient. Work item: one group in one of `splits` equal parts of the observations, or of
  * their bands where there are fewer observations; items run over the parts first.
- * Preconditions: step 1 along h; spacings of 1 or more; at most 4096 taps times channels; the band and two sets of lines of
- * dy, channels * tapsD * ((lines - 1) stepW + (tapsW - 1) spacingW + 1) * (heightY rounded up to 4 + (tapsH - 1) spacingH) + 2
- * lines * (heightY rounded up to 4) floats, fit in 1.5 MB of working memory; 1 <= splits <= bands of all observations.
+ * Preconditions: spacings of 1 or more; at most 4096 taps times channels; the band and two sets of lines of
+ * dy, channels * tapsD * ((lines - 1) stepW + (tapsW - 1) spacingW + 1) lines of stepH phases and 2 lines * (heightY rounded up
+ * to 4) floats, and for stepH > 1 one line more, fit in 1.5 MB of working memory; 1 <= splits <= bands of all observations.
  * Order of summation: lane by lane over the lines that share a band, the lanes, then band after band.
  */
 export function convolveFilterGradientDirect(b: FilterGradientDirectBlock, begin: i32, end: i32): void {

@@ -172,42 +172,42 @@ export function lineGradientProducts<B>(b: B, image: usize, dy: usize, from: i32
   const dense = apart == wanted && (b.heightY & 3) == 0;
   const lineBlocks = (b.widthY + b.lines - 1) / b.lines;
   for (let at = from; at < until; ++at) {
-      const d0 = at / lineBlocks;
-      const w0 = at % lineBlocks * b.lines;
-      const lines = min(b.widthY - w0, b.lines);
-      const positions = dy + (<usize>((d0 * b.widthY + w0) * b.heightY) << 2);
-      const begun = !first || at > from;
-      const rows = b.stepW == 1 ? 1 : lines;
-      const vectors = b.stepW == 1 ? (lines * tiles + 3) >> 2 : apart >> 2;
-      transformBand(b, image, b.channels, w0, d0, lines, line, band, pitch);
-      for (let f = 0; f < b.filters; f += 2) {
-        const filters = min(b.filters - f, 2);
-        for (let j = 0; j < filters; ++j) {
-          const plane = positions + <usize>(f + j) * planeY;
-          const to = outputs + <usize>j * second;
-          if (dense && ((lines * wanted) & 3) == 0) {
-            evaluateTiles(plane, lines * wanted, to, outputPitch);
-            continue;
-          }
-          for (let i = 0; i < lines; ++i) {
-            copyFloats(line, plane + (<usize>(i * b.heightY) << 2), b.heightY);
-            zeroFloats(line + (<usize>b.heightY << 2), 4 * ((apart + 3) & ~3) - b.heightY);
-            evaluateTiles(line, apart, to + (<usize>(i * apart) << 2), outputPitch);
-          }
-          // the last vector has no more tiles than there are
-          for (let p = 0; p < POINTS; ++p) zeroFloats(to + <usize>p * outputPitch + (<usize>(lines * apart) << 2), 4);
+    const d0 = at / lineBlocks;
+    const w0 = at % lineBlocks * b.lines;
+    const lines = min(b.widthY - w0, b.lines);
+    const positions = dy + (<usize>((d0 * b.widthY + w0) * b.heightY) << 2);
+    const begun = !first || at > from;
+    const rows = b.stepW == 1 ? 1 : lines;
+    const vectors = b.stepW == 1 ? (lines * tiles + 3) >> 2 : apart >> 2;
+    transformBand(b, image, b.channels, w0, d0, lines, line, band, pitch);
+    for (let f = 0; f < b.filters; f += 2) {
+      const filters = min(b.filters - f, 2);
+      for (let j = 0; j < filters; ++j) {
+        const plane = positions + <usize>(f + j) * planeY;
+        const to = outputs + <usize>j * second;
+        if (dense && ((lines * wanted) & 3) == 0) {
+          evaluateTiles(plane, lines * wanted, to, outputPitch);
+          continue;
         }
-        for (let p = 0; p < POINTS; ++p) {
-          const y0 = outputs + <usize>p * outputPitch;
-          // without a second filter the first one stands in: nobody reads that sum
-          const y1 = filters > 1 ? y0 + second : y0;
-          const u = band + <usize>p * pitch;
-          const to = partial + <usize>p * nextPoint + <usize>f * toColumn;
-          for (let i = 0; i < k; i += 4)
-            tileProducts(u, offsets + <usize>i * sizeof<usize>(), stepX, y0, y1, <usize>apart << 2, rows, vectors, to + (<usize>i << 2), toColumn, begun);
+        for (let i = 0; i < lines; ++i) {
+          copyFloats(line, plane + (<usize>(i * b.heightY) << 2), b.heightY);
+          zeroFloats(line + (<usize>b.heightY << 2), 4 * ((apart + 3) & ~3) - b.heightY);
+          evaluateTiles(line, apart, to + (<usize>(i * apart) << 2), outputPitch);
         }
+        // the last vector has no more tiles than there are
+        for (let p = 0; p < POINTS; ++p) zeroFloats(to + <usize>p * outputPitch + (<usize>(lines * apart) << 2), 4);
+      }
+      for (let p = 0; p < POINTS; ++p) {
+        const y0 = outputs + <usize>p * outputPitch;
+        // without a second filter the first one stands in: nobody reads that sum
+        const y1 = filters > 1 ? y0 + second : y0;
+        const u = band + <usize>p * pitch;
+        const to = partial + <usize>p * nextPoint + <usize>f * toColumn;
+        for (let i = 0; i < k; i += 4)
+          tileProducts(u, offsets + <usize>i * sizeof<usize>(), stepX, y0, y1, <usize>apart << 2, rows, vectors, to + (<usize>i << 2), toColumn, begun);
       }
     }
+  }
 }
 
 /**

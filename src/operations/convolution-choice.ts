@@ -252,6 +252,7 @@ function directTakes(p: ImplicitProduct): boolean {
 }
 
 /** The same question for the gradient for the filters, whose vectors are 4 positions of a line. */
-function directGradientTakes({ output: [height], taps, stride, channels }: ConvolutionGeometry): boolean {
-  return stride[0] === 1 && product(taps) > 1 && channels > 0 && height >= 0.85 * 4 * Math.ceil(height / 4)
+function directGradientTakes({ output: [height], taps, stride, channels, filters }: ConvolutionGeometry): boolean {
+  if (stride[0] > 1 && filters > FEW_FILTERS_OF_STEPS) return false
+  return product(taps) > 1 && channels > 0 && height >= 0.85 * 4 * Math.ceil(height / 4)
 }

@@ -102,7 +102,8 @@ export function directGradientCut(g: ConvolutionGeometry): GradientCut | undefin
   const taps = product(g.taps)
   if (taps * g.channels > MOST_OFFSETS) return undefined
   const padded = 4 * Math.ceil(g.output[0] / 4)
-  const lineFloats = g.channels * g.taps[2] * (padded + (g.taps[0] - 1) * g.dilation[0])
+  const phase = 4 * Math.ceil((padded + Math.floor(((g.taps[0] - 1) * g.dilation[0]) / g.stride[0])) / 4)
+  const lineFloats = g.channels * g.taps[2] * g.stride[0] * phase
   const reach = (g.taps[1] - 1) * g.dilation[1] + 1
   const cached = (MOST_GRADIENT_BAND - lineFloats * (reach - g.stride[1])) / (lineFloats * g.stride[1] + 2 * padded)
   return cached < 4 ? undefined : bandSplits(g, Math.floor(cached))
@@ -110,7 +111,6 @@ export function directGradientCut(g: ConvolutionGeometry): GradientCut | undefin
 
 /** The geometry as kernels/convolution-gradient-direct.ts wants it. */
 export function directGradientFields(g: ConvolutionGeometry) {
-  const { stepH: _, ...step } = inDimensions('step', g.stride)
   return {
     observations: g.observations,
     groups: g.groups,
@@ -119,7 +119,7 @@ export function directGradientFields(g: ConvolutionGeometry) {
     ...extents('X', g.image),
     ...extents('Y', g.output),
     ...inDimensions('taps', g.taps),
-    ...step,
+    ...inDimensions('step', g.stride),
     ...inDimensions('spacing', g.dilation),
     ...inDimensions('offset', negative(g.before)),
   }

@@ -235,6 +235,17 @@ describe('convolution kernels', () => {
     { extents: [400, 200], filter: [3, 3], channels: 60, filters: 2, padding: 1 },
     { extents: [33, 13], filter: [3, 3], channels: 30, filters: 3, groups: 2, padding: 2 },
     { extents: [12, 9, 8], filter: [3, 3, 3], channels: 1, filters: 1, groups: 4, stride: [2, 1, 2], padding: 1 },
+    { extents: [25, 16], filter: [5, 5], channels: 1, filters: 1, groups: 9, observations: 2, padding: 2 },
+    {
+      extents: [66, 20],
+      filter: [4, 2],
+      channels: 2,
+      filters: 3,
+      groups: 3,
+      observations: 4,
+      stride: [3, 2],
+      padding: 1,
+    },
   ])('with few filters: %j', async ({ extents, filter, channels, filters, ...rest }) => {
     await two.ready()
     const { groups = 1, observations = 1, stride = 1, dilationFactor = 1, padding = 0 } = rest
