@@ -255,12 +255,16 @@ export function normalizeGradientJoin(b: NormalizationGradient, begin: i32, end:
   }
 }
 
-/** Backward, last step. Work item: one part of one plane (parts first). Reads x, dy, coefficients; writes dx. */
+/**
+ * Backward, last step. Work item: one part of one plane (parts first), counted from the last one as in normalizeApply. Reads x, dy,
+ * coefficients; writes dx.
+ */
 export function normalizeGradientApply(b: NormalizationGradient, begin: i32, end: i32): void {
   const count = b.inner * b.outer;
   const parts = normalizationParts(count);
   const apart = stride(b);
-  for (let item = begin; item < end; ++item) {
+  const last = b.channels * b.observations * parts - 1;
+  for (let item = last - begin; item > last - end; --item) {
     const plane = item / parts;
     const coefficients = b.coefficients + (<usize>plane << 4);
     const start = (<usize>plane * <usize>b.inner) << 2;

@@ -128,6 +128,22 @@ function finishPart(group: usize, run: i32, apart: usize, from: i32, to: i32, fi
   }
   partMean = <f64>shift + delta;
   partSquares = max<f64>(squares, 0.0);
+  if (squares - squares != 0) measureWide(group, run, apart, from, to);
+}
+
+/**
+ * As measurePart, element by element in float64: where squares of elements, or their sums, are too large for float32. What
+ * is infinite or not a number comes this way too and stays so.
+ */
+function measureWide(group: usize, run: i32, apart: usize, from: i32, to: i32): void {
+  let sum: f64 = 0;
+  for (let i = from; i < to; ++i) sum += element(group, run, apart, i);
+  partMean = sum / <f64>(to - from);
+  partSquares = 0;
+  for (let i = from; i < to; ++i) {
+    const d = element(group, run, apart, i) - partMean;
+    partSquares += d * d;
+  }
 }
 
 /** Mean and sum of squared deviations of elements from..to of a group. */
@@ -146,7 +162,8 @@ export let joinedSquares: f64 = 0;
 function join(count: f64, mean: f64, squares: f64): void {
   const all = joinedCount + count;
   const apart = mean - joinedMean;
-  joinedMean += (apart * count) / all;
+  // an infinite part makes the mean infinite
+  joinedMean += apart - apart == 0 ? (apart * count) / all : mean;
   joinedSquares += squares + (apart * apart * joinedCount * count) / all;
   joinedCount = all;
 }
@@ -222,35 +239,41 @@ export function prepareForward<B>(b: B, group: i32, channel: i32): void {
 }
 
 /**
- * Groups begin..end, each without gaps: measures a group while the one before it, still in the cache, is scaled and written.
- * So the reads of one and the writes of the other wait for memory at the same time.
+ * Groups begin..end, each without gaps: measures a group while one before it, still in the cache, is scaled and written. So the
+ * reads of one and the writes of the other wait for memory at the same time. Groups of one part are measured two ahead, so
+ * that nothing waits for the divisions and the square root of a deviation.
  */
 function normalizeNeighbours(b: Normalization, begin: i32, end: i32): void {
   const count = b.inner;
   const bytes = <usize>count << 2;
+  const ahead = min(count > PART ? 1 : 2, end - begin);
   let x = b.x + <usize>begin * bytes;
   let y = b.y + <usize>begin * bytes;
   const xEnd = b.x + <usize>end * bytes;
-  measureGroup(b, x, begin);
+  let next = x;
+  let channel = begin % b.channels;
+  for (let group = begin; group < begin + ahead; ++group) {
+    measureGroup(b, next, group);
+    next += bytes;
+  }
   for (let group = begin; group < end; ++group) {
-    prepareForward(b, group, group % b.channels);
-    if (group + 1 == end) {
-      applyRun(x, y, count, planeHigh, planeFactor, planeRest);
-      return;
-    }
-    const next = x + bytes;
-    for (let from = 0; from < count; from += PART) {
-      const to = min(from + PART, count);
-      const shift = shiftOfPart(next, count, 0, from, to);
-      const at = <usize>from << 2;
-      resetSums();
-      addMomentsBeside(next + at, to - from, shift, x + at, y + at, planeHigh, planeFactor, planeRest, xEnd);
-      finishPart(next, count, 0, from, to, shift);
-      joinPart(from, to - from);
-    }
-    writeStatistics(b, group + 1);
-    x = next;
+    prepareForward(b, group, channel);
+    if (++channel == b.channels) channel = 0;
+    if (group + ahead < end) {
+      for (let from = 0; from < count; from += PART) {
+        const to = min(from + PART, count);
+        const shift = shiftOfPart(next, count, 0, from, to);
+        const at = <usize>from << 2;
+        resetSums();
+        addMomentsBeside(next + at, to - from, shift, x + at, y + at, planeHigh, planeFactor, planeRest, xEnd);
+        finishPart(next, count, 0, from, to, shift);
+        joinPart(from, to - from);
+      }
+      writeStatistics(b, group + ahead);
+    } else applyRun(x, y, count, planeHigh, planeFactor, planeRest);
+    x += bytes;
     y += bytes;
+    next += bytes;
   }
 }
 
@@ -314,16 +337,17 @@ export function normalizeJoin(b: Normalization, begin: i32, end: i32): void {
 }
 
 /**
- * Forward, last step; also normalization with given statistics. Work item: one part of one plane (parts first).
- * Reads x and statistics; writes y.
+ * Forward, last step; also normalization with given statistics. Work item: one part of one plane (parts first), counted from the
+ * last one: what was measured last is still in the cache. Reads x and statistics; writes y.
  */
 export function normalizeApply(b: Normalization, begin: i32, end: i32): void {
   const count = b.inner * b.outer;
   const parts = normalizationParts(count);
   const apart = stride(b);
   const offset = b.y - b.x;
-  let plane = begin / parts;
-  let part = begin - plane * parts;
+  const last = b.channels * b.observations * parts - 1 - begin;
+  let plane = last / parts;
+  let part = last - plane * parts;
   for (let item = begin; item < end; ++item) {
     prepareForward(b, plane / b.groupChannels, plane % b.channels);
     const address = b.x + ((<usize>plane * <usize>b.inner) << 2);
@@ -337,9 +361,9 @@ export function normalizeApply(b: Normalization, begin: i32, end: i32): void {
       applyRun(x, x + offset, n, planeHigh, planeFactor, planeRest);
       i += n;
     }
-    if (++part == parts) {
-      part = 0;
-      ++plane;
+    if (--part < 0) {
+      part = parts - 1;
+      --plane;
     }
   }
 }
