@@ -213,6 +213,29 @@ describe('batchnorm', () => {
     expectClose(sigmaSq.values(), variances, DOUBLE)
   })
 
+  it.each([
+    [[4000, 2, 9], [0]],
+    [[4000, 2, 9], [30000]],
+    [
+      [4000, 2, 9],
+      [0, 30000],
+    ],
+  ])('has the mean that double has where single elements are infinite: %j, %j', (size, places) => {
+    const count = size.reduce((product, extent) => product * extent)
+    for (const values of [
+      [Infinity, Infinity],
+      [-Infinity, Infinity],
+    ]) {
+      const mean = (type: Type) => {
+        const elements = Float64Array.from({ length: count }, (_, i) => Math.sin(i))
+        for (const [i, place] of places.entries()) elements[place] = values[i]!
+        const { offset, scale } = parameters(2, type)
+        return batchnormWithStatistics(dlarray(elements, size, 'SCB', { type }), offset, scale).mu.values()
+      }
+      expectClose(mean('single'), mean('double'), SINGLE, 'mean', 1)
+    }
+  })
+
   it('has decays of 0.1', () => {
     const { offset, scale } = parameters(2, 'double')
     const X = dlarray(
