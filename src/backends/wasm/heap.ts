@@ -20,14 +20,6 @@ const JOIN_BYTES = 256 << 20
 /** Above this size an eighth would be too many bytes to waste; the step stays what it is there, 4 MB. */
 const LARGE_BYTES = 64 << 20
 
-/** From this size on blocks are longer by {@link STAGGER}. */
-const STAGGERED_BYTES = 65536
-/**
- * Half a page of memory and a line: so the blocks of equal arrays that are allocated one after the other begin at different places
- * of a page. A loop over both then meets their pages' ends, where a processor's prefetchers stop, in turns.
- */
-const STAGGER = 2048 + ALIGNMENT
-
 /** A run of free bytes that belongs to no list: what is left after neighbouring free blocks were joined. */
 interface Span {
   address: number
@@ -36,13 +28,12 @@ interface Span {
 
 /**
  * The bytes that `bytes` take: a multiple of 64 with eight steps per power of two, so that sizes close to each other
- * share a list and less than 1/8 is wasted (blocks under 512 bytes: less than 64 bytes); from 64 KB on, {@link STAGGER} more.
+ * share a list and less than 1/8 is wasted (blocks under 512 bytes: less than 64 bytes).
  */
 export function blockBytes(bytes: number): number {
   const scale = Math.min(Math.max(bytes, 1), LARGE_BYTES)
   const step = Math.max(ALIGNMENT, 2 ** (28 - Math.clz32(scale - 1)))
-  const stagger = bytes < STAGGERED_BYTES ? 0 : STAGGER
-  return Math.max(Math.ceil((bytes - stagger) / step) * step + stagger, ALIGNMENT)
+  return Math.max(Math.ceil(bytes / step) * step, ALIGNMENT)
 }
 
 /** `1536` -> `1.5 KB`. */
