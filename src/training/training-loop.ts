@@ -59,7 +59,10 @@ export class TrainingRun {
     this.#best = new BestNetwork(net, parameters, isBestWanted, isLargerBetter ? 1 : -1)
   }
 
-  /** Trains. Errors after the first iteration are a {@link TrainingInterruptedError} that holds what was reached. */
+  /**
+   * Trains. Errors after the first iteration, and errors of the user's own functions, are a {@link TrainingInterruptedError} that
+   * holds what was reached.
+   */
   async run(checkpoint: (Checkpoint & { readonly file: string }) | undefined): Promise<TrainingInfo> {
     const { solver, recorded } = this.#settings
     let before = 0
@@ -71,12 +74,13 @@ export class TrainingRun {
       return await this.#finish(stopReason)
     } catch (error) {
       this.#monitor?.abandon()
-      if (error instanceof TrainingInterruptedError || this.#iteration === before) throw error
+      if (error instanceof TrainingInterruptedError) throw error
+      if (error instanceof DlnetError && this.#iteration === before) throw error
       throw this.#interrupted(
         {
           call: error instanceof DlnetError ? callWithin(error) : 'trainnet',
           expects: error instanceof DlnetError ? error.problem.expects : 'to train to the end',
-          got: `${error instanceof DlnetError ? error.problem.got : (error as Error).message} (after iteration ${this.#iteration})`,
+          got: `${error instanceof DlnetError ? error.problem.got : error instanceof Error ? error.message : String(error)} (after iteration ${this.#iteration})`,
           remedy: `${error instanceof DlnetError ? `${error.problem.remedy} ` : ''}error.net is the network so far.`,
         },
         error,

@@ -118,7 +118,7 @@ describe('properties', () => {
       `"OptionError: batchNormalizationLayer: expected a number from 0 to 1 for meanDecay, but got 1.5. It is the part of each mini-batch in the statistics kept for prediction; the default is 0.1."`,
     )
     expect(batch({ trainedVariance: [1, -2] })).toMatchInlineSnapshot(
-      `"OptionError: batchNormalizationLayer: expected variances of 0 or more for trainedVariance, but got -2. Give the variance of each channel; [] empties it."`,
+      `"OptionError: batchNormalizationLayer: expected variances of 0 or more for trainedVariance, but got -2. Give the variance of each channel."`,
     )
     expect(batch({ trainedMean: [1, 2], scale: [1, 2, 3] })).toMatchInlineSnapshot(
       `"OptionError: batchNormalizationLayer: expected one element for each channel in scale and in trainedMean, but got 3 in scale and 2 in trainedMean. Give both as many; assign [] to one first to change both."`,

@@ -819,6 +819,30 @@ describe('training that cannot go on', () => {
     for (const list of parametersOf(error.net)) expect(list.every(Number.isFinite)).toBe(true)
   })
 
+  it('errors of own functions keep the network and the cause from the first iteration on', async () => {
+    const { X, T } = points()
+    const cause = new TypeError('a slip of the pen')
+    const slip = () => {
+      throw cause
+    }
+    const calls = [
+      () => trainnet(X, T, layers(), slip, sgdm()),
+      () => trainnet(X, T, layers(), 'crossentropy', sgdm({ outputFcn: slip })),
+      () => trainnet(X, T, layers(), 'crossentropy', sgdm({ metrics: slip })),
+      () => trainnet(X, T, layers(), 'crossentropy', sgdm({ learnRateSchedule: slip })),
+    ]
+    for (const call of calls) {
+      const error = await call().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
+      expect(error).toBeInstanceOf(TrainingInterruptedError)
+      expect((error as TrainingInterruptedError).cause).toBe(cause)
+      expect(String(error)).toContain('but got a slip of the pen (after iteration 0)')
+      expect((error as TrainingInterruptedError).net.initialized).toBe(true)
+    }
+  })
+
   it('errors in between keep the network and the cause', async () => {
     const cause = new Error('the telephone rang')
     const error = await failure(
