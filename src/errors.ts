@@ -15,6 +15,18 @@ export interface Problem {
   readonly remedy: string
 }
 
+/** A value as messages show it, whatever it is. */
+export function asText(value: unknown): string {
+  if (typeof value === 'number') return String(value)
+  const isRecord = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) !== Object.prototype
+  if (isRecord && !Array.isArray(value)) return `an object of class ${value.constructor?.name ?? 'Object'}`
+  try {
+    return JSON.stringify(value) ?? String(value)
+  } catch {
+    return String(value)
+  }
+}
+
 export class DlnetError extends Error {
   readonly problem: Problem
 

@@ -1,4 +1,4 @@
-import { DimensionError, MemoryError } from '../errors.js'
+import { asText, DimensionError, MemoryError } from '../errors.js'
 import { displayArray } from './display.js'
 import { describe, numel } from './format.js'
 import type { Storage } from './storage.js'
@@ -203,6 +203,17 @@ export class DlArray<F extends string = string> {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
+}
+
+/** Throws a {@link DimensionError} unless the value is a {@link DlArray}; `name` is what the call names it by. */
+export function checkArray(value: unknown, call: string, name = 'X'): asserts value is DlArray {
+  if (isdlarray(value)) return
+  throw new DimensionError({
+    call,
+    expects: `a dlarray for ${name}`,
+    got: Array.isArray(value) ? 'a JavaScript array' : asText(value),
+    remedy: 'Make an array with dlarray(values, format).',
+  })
 }
 
 /** True for a {@link DlArray}. */

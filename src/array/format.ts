@@ -1,4 +1,4 @@
-import { DimensionError } from '../errors.js'
+import { asText, DimensionError } from '../errors.js'
 
 /**
  * The grammar of formats. A format is one label per dimension: `S` spatial, `C` channel, `B` batch (observation), `T` time,
@@ -94,6 +94,13 @@ type DropU<F extends string> = F extends `${infer A}${infer B}${infer C}U`
 
 /** Throws a {@link DimensionError} unless `format` is one; `call` names who asks. */
 export function checkFormat(format: string, call: string): void {
+  if (typeof format !== 'string')
+    throw new DimensionError({
+      call,
+      expects: 'a format as text',
+      got: asText(format),
+      remedy: "Write labels in quotes: 'SSCB'.",
+    })
   for (const letter of format)
     if (!labelOrder.includes(letter))
       throw new DimensionError({

@@ -1,6 +1,6 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
-import { DimensionError, GradientError, OptionError } from '../errors.js'
+import { asText, DimensionError, GradientError, OptionError } from '../errors.js'
 import { makeArray, scope } from '../memory/scope.js'
 import { plusOperation } from '../operations/arithmetic.js'
 import { scalar } from '../operations/call.js'
@@ -47,7 +47,7 @@ function checkOptions(options: GradientOptions): void {
       throw new OptionError({
         call: 'dlgradient',
         expects: isKnown ? `${key} to be true or false` : 'the options enableHigherDerivatives and retainData',
-        got: isKnown ? JSON.stringify(value) : `'${key}'`,
+        got: isKnown ? asText(value) : `'${key}'`,
         remedy: isKnown
           ? 'Leave it out for the default.'
           : 'Give several variables as a list: dlgradient(loss, [A, B]).',

@@ -1,5 +1,5 @@
 import type { BackendName } from '../array/storage.js'
-import { OptionError } from '../errors.js'
+import { asText, OptionError } from '../errors.js'
 import { largestArrays } from '../memory/live.js'
 import type { Backend, BackendInfo } from './backend.js'
 import { referenceBackend } from './reference/storage.js'
@@ -48,7 +48,7 @@ export function setBackend(name: BackendName): void {
     throw new OptionError({
       call: 'setBackend',
       expects: "'wasm' or 'reference'",
-      got: `${JSON.stringify(name)}`,
+      got: `${asText(name)}`,
       remedy: "Use 'wasm' for speed, 'reference' to check values.",
     })
   chosen = name

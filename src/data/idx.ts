@@ -1,6 +1,6 @@
 /** The IDX format: arrays of numbers in a file, as the MNIST images come. Source: Y. LeCun, "The MNIST database". */
 
-import { FileError } from '../errors.js'
+import { asText, FileError } from '../errors.js'
 
 export type IDXValues = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array
 
@@ -52,6 +52,7 @@ export function parseIDX(bytes: Uint8Array, name = 'IDX data'): IDXArray {
       got,
       remedy: 'Get the file again; compressed files are to be unpacked first.',
     })
+  if (!(bytes instanceof Uint8Array)) throw damaged('the bytes of a file', asText(bytes))
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < HEADER || bytes[0] !== 0 || bytes[1] !== 0)
     throw damaged('an IDX file, which begins with two zero bytes', `${bytes.length} bytes beginning ${start(bytes)}`)

@@ -2,7 +2,7 @@
 
 import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
 import { describe, numel } from '../array/format.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { dlarray } from '../operations/dlarray.js'
 import { Categorical, categorical, isLabelCodes, type Labels } from './categorical.js'
 import type { Label, LabelCodes, NumericData, SizedValues } from './minibatch.js'
@@ -262,7 +262,7 @@ function checkDimension(dimension: unknown, call: string): void {
     throw new OptionError({
       call,
       expects: 'a dimension counted from 1',
-      got: String(dimension),
+      got: asText(dimension),
       remedy: 'Give 1 for rows of labels, 2 for columns.',
     })
 }

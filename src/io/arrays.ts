@@ -1,6 +1,6 @@
 import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
 import { canonical, checkFormat, normalized } from '../array/format.js'
-import { FileError, OptionError } from '../errors.js'
+import { asText, FileError, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import { dlarray } from '../operations/dlarray.js'
 import { readFileBytes, writeFileAtomically } from './file.js'
@@ -32,6 +32,13 @@ export function serializeArrays(
 ): Uint8Array {
   const tensors = new Map<string, Tensor>()
   const labels: Record<string, string> = {}
+  if (typeof arrays !== 'object' || arrays === null)
+    throw new OptionError({
+      call,
+      expects: 'arrays by name',
+      got: asText(arrays),
+      remedy: 'Write { weights: W, bias: b }.',
+    })
   for (const [name, array] of Object.entries(arrays)) {
     if (!isdlarray(array) || name === '__metadata__' || forbiddenKeys.includes(name))
       throw new OptionError({

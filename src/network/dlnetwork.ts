@@ -3,7 +3,7 @@
 
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
-import { NetworkError, OptionError } from '../errors.js'
+import { asText, NetworkError, OptionError } from '../errors.js'
 import {
   copyLayer,
   type FactorKind,
@@ -238,7 +238,7 @@ export class DlNetwork {
       throw new OptionError({
         call,
         expects: 'a name, or a list of names, as outputs',
-        got: JSON.stringify(outputs),
+        got: asText(outputs),
         remedy: "Write { outputs: 'relu' } or { outputs: ['relu', 'softmax'] }.",
       })
     this.#checkUse(call, data.length)
@@ -498,7 +498,7 @@ export function dlnetwork(
     throw new OptionError({
       call,
       expects: 'true or false for initialize, and a list of names for outputNames',
-      got: JSON.stringify({ initialize, outputNames }),
+      got: asText({ initialize, outputNames }),
       remedy: "Write { initialize: false, outputNames: ['softmax'] }.",
     })
   const graph = withSeries(emptyGraph, namedCopies(layers, [], call), call)

@@ -1,7 +1,7 @@
 import type { DlArray } from '../array/dlarray.js'
 import { positionsOf } from '../array/format.js'
 import { tapeOf, withoutRecording } from '../autodiff/record.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { blockPart, type Layer, ownParameters } from '../layers/layer.js'
 import type { LayerResult } from '../layers/layer-definition.js'
 import { blockOperation } from '../operations/block.js'
@@ -34,7 +34,7 @@ export function setFusion(enabled: boolean): void {
     throw new OptionError({
       call: 'setFusion',
       expects: 'true or false',
-      got: JSON.stringify(enabled) ?? String(enabled),
+      got: asText(enabled),
       remedy: 'True is the default.',
     })
   isOn = enabled

@@ -1,5 +1,5 @@
 import { checkFormat, normalized, storedOrder } from '../array/format.js'
-import { DimensionError } from '../errors.js'
+import { asText, DimensionError } from '../errors.js'
 
 /** Size and format of a network input, without data. Extents that are not known are NaN. */
 export class NetworkDataLayout {
@@ -38,7 +38,7 @@ export function networkDataLayout(size: readonly number[], format = ''): Network
     throw new DimensionError({
       call,
       expects: 'a size of at least two whole numbers, NaN where unknown, and a format',
-      got: `${JSON.stringify(size)} and ${JSON.stringify(format)}`,
+      got: `${asText(size)} and ${asText(format)}`,
       remedy: "Write networkDataLayout([28, 28, 1, NaN], 'SSCB').",
     })
   if (format === '') return new NetworkDataLayout(normalized(size, '').size, '')

@@ -1,6 +1,6 @@
 import type { ArrayInfo } from '../array/dlarray.js'
 import { describe, numel } from '../array/format.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { batchnormGivenOperation, batchnormWithStatisticsOperation } from './batchnorm.js'
 import { dlconvOperation } from './convolution.js'
 import {
@@ -130,7 +130,7 @@ export function blockPlan(inputs: BlockInputs<ArrayInfo>, options: BlockOptions,
     throw new OptionError({
       call,
       expects: "the activation 'none', 'relu' or 'leakyrelu' and the pooling 'none', 'max' or 'average'",
-      got: JSON.stringify({ activation, pooling }),
+      got: asText({ activation, pooling }),
       remedy: 'Leave out what the block does not have.',
     })
   if (!(leak >= 0 && Number.isFinite(leak)))

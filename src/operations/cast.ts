@@ -1,6 +1,6 @@
-import type { DlArray, UnderlyingType } from '../array/dlarray.js'
+import { checkArray, type DlArray, type UnderlyingType } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
-import { OptionError } from '../errors.js'
+import { asText, OptionError } from '../errors.js'
 import { ne } from './comparison.js'
 import { launchCopy } from './movement.js'
 import { operation, type Sample } from './operation.js'
@@ -47,11 +47,12 @@ export const castOperation = operation({
  * Errors: an {@link OptionError} for a class that is none. Source: MATLAB, `cast`.
  */
 export function cast<F extends string>(X: DlArray<F>, type: UnderlyingType): DlArray<F> {
+  checkArray(X, 'cast')
   if (type !== 'single' && type !== 'double' && type !== 'logical')
     throw new OptionError({
       call: 'cast',
       expects: "'single', 'double' or 'logical'",
-      got: JSON.stringify(type),
+      got: asText(type),
       remedy: 'Integer classes hold data outside of arrays: give them to dlarray.',
     })
   if (type === X.underlyingType) return relabelOperation.run({ X }, { size: X.size, dims: X.dims }) as DlArray<F>

@@ -1,6 +1,6 @@
 import type { ArrayInfo } from '../array/dlarray.js'
 import { describe, numel } from '../array/format.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 
 /** Values for height, width and depth of a convolution; missing dimensions have extent 1. */
 export type Triple = readonly [number, number, number]
@@ -161,12 +161,12 @@ export function product(values: readonly number[]): number {
 
 /** A whole number of 1 or more for each dimension. */
 export function positive(given: PerDimension, rank: number, name: string, call: string): number[] {
-  const values = typeof given === 'number' ? Array<number>(rank).fill(given) : [...given]
+  const values = typeof given === 'number' ? Array<number>(rank).fill(given) : Array.isArray(given) ? [...given] : []
   if (values.length !== rank || !values.every((value) => Number.isInteger(value) && value >= 1))
     throw new OptionError({
       call,
       expects: `for ${name} a positive whole number, or one for each of the ${rank} dimensions`,
-      got: JSON.stringify(given),
+      got: asText(given),
       remedy: `Give ${name} one number or ${rank} of them.`,
     })
   return values
@@ -210,7 +210,7 @@ export function resolveEdges(given: Exclude<Padding, string>, rank: number, name
     new OptionError({
       call,
       expects: `for ${name} whole numbers of 0 or more: one, ${rank} of them, or [[begins], [ends]] with ${rank} in each row`,
-      got: JSON.stringify(given),
+      got: asText(given),
       remedy: `Write [[top, left], [bottom, right]] to give each edge its own ${name}.`,
     })
   const whole = (row: readonly number[]) => row.every((value) => Number.isInteger(value) && value >= 0)

@@ -1,4 +1,4 @@
-import type { DlArray } from '../array/dlarray.js'
+import { checkArray, type DlArray } from '../array/dlarray.js'
 import { describe, numel } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { checkLossOptions, type LossOptions, labelledPredictions, matchedTargets, reducedLoss } from './loss-options.js'
@@ -66,6 +66,7 @@ export function indexcrossentropy(Y: DlArray, T: DlArray, options: IndexCrossent
       remedy: 'Label the dimension of the classes C.',
     })
   const classes = labelled.size[channel]!
+  checkArray(T, 'indexcrossentropy', 'T')
   const indices = matchedIndices(labelled, T, channel, rest.dataFormat)
   checkIndices(indices, classes, maskIndex)
   const encoded = oneHotOperation.run({ T: indices }, { classes })

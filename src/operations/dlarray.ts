@@ -1,4 +1,4 @@
-import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
+import { checkArray, type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
 import {
   type Canonical,
   canonical,
@@ -11,7 +11,7 @@ import {
   type ValidFormat,
 } from '../array/format.js'
 import type { Elements } from '../array/storage.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { makeArray, scoped } from '../memory/scope.js'
 import { cast } from './cast.js'
 import { allocate } from './operation.js'
@@ -121,7 +121,7 @@ function checkOptions(options: DlArrayOptions): DlArrayOptions {
       throw new OptionError({
         call: 'dlarray',
         expects: accepted ? `${key} among ${accepted.join(', ')}` : 'the options order and type',
-        got: accepted ? JSON.stringify(value) : `'${key}'`,
+        got: accepted ? asText(value) : `'${key}'`,
         remedy: accepted ? 'Leave it out for the default.' : 'Check the spelling, or leave it out.',
       })
   }
@@ -281,6 +281,7 @@ function isPlainObject(value: unknown): boolean {
 
 /** The format of an array, `''` without one. Source: MATLAB, `dims`. */
 export function dims<F extends string>(X: DlArray<F>): F {
+  checkArray(X, 'dims')
   return X.dims
 }
 
@@ -292,10 +293,12 @@ export function finddim(X: { readonly dims: string }, name: string): number[] {
 
 /** The elements in stored order, as a typed array with its own memory; not traced. Source: MATLAB, `extractdata`. */
 export function extractdata(X: DlArray): Float32Array | Float64Array {
+  checkArray(X, 'extractdata')
   return X.values()
 }
 
 /** `'single'`, `'double'` or `'logical'`. Source: MATLAB, `underlyingType`. */
 export function underlyingType(X: DlArray): UnderlyingType {
+  checkArray(X, 'underlyingType')
   return X.underlyingType
 }

@@ -1,5 +1,5 @@
 import type { DlArray } from '../array/dlarray.js'
-import { OptionError } from '../errors.js'
+import { asText, OptionError } from '../errors.js'
 import { call, type DataFormatOption, type Operand } from './call.js'
 import { dlconvOperation } from './convolution.js'
 import { biasFor, prepare } from './convolution-format.js'
@@ -62,7 +62,7 @@ function checkPaddingValue(value: PaddingValue): void {
     throw new OptionError({
       call: 'dlconv',
       expects: `for paddingValue a number, ${names.map((name) => `'${name}'`).join(', ')}`,
-      got: JSON.stringify(value),
+      got: asText(value),
       remedy: 'Leave it out to pad with zeros.',
     })
 }

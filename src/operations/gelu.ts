@@ -1,5 +1,5 @@
 import type { DlArray } from '../array/dlarray.js'
-import { OptionError } from '../errors.js'
+import { asText, OptionError } from '../errors.js'
 import { negated, plusOperation, scaled, timesOperation } from './arithmetic.js'
 import { call, scalar } from './call.js'
 import { elementwiseGradient } from './elementwise-gradient.js'
@@ -65,7 +65,7 @@ export function gelu<F extends string>(X: DlArray<F>, { approximation = 'none' }
     throw new OptionError({
       call: 'gelu',
       expects: "approximation 'none' or 'tanh'",
-      got: JSON.stringify(approximation),
+      got: asText(approximation),
       remedy: 'Leave it out for the exact function.',
     })
   const cubed = times(X, times(X, X))

@@ -1,6 +1,6 @@
 import type { DlArray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
-import { OptionError } from '../errors.js'
+import { asText, OptionError } from '../errors.js'
 import { plusOperation, scaled, timesOperation } from './arithmetic.js'
 import { call, type DataFormatOption, scalar } from './call.js'
 import { geOperation, ltOperation } from './comparison.js'
@@ -65,7 +65,7 @@ function finite(value: number, call: string, name: string): number {
   throw new OptionError({
     call,
     expects: `a finite number for ${name}`,
-    got: String(value),
+    got: asText(value),
     remedy: `Leave ${name} out for the default.`,
   })
 }
@@ -98,7 +98,7 @@ export const clippedreluOperation = rectifier({
     throw new OptionError({
       call: 'clippedrelu',
       expects: 'a ceiling above 0',
-      got: String(ceiling),
+      got: asText(ceiling),
       remedy: 'Elements are clipped to 0 ... ceiling.',
     })
   },

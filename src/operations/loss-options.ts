@@ -1,6 +1,6 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe, labelOrder, numel } from '../array/format.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { scaled, timesOperation } from './arithmetic.js'
 import type { DataFormatOption } from './call.js'
 import { alignedSize } from './expansion.js'
@@ -50,7 +50,7 @@ export function checkLossOptions(
       expects: isKnown
         ? `${name} among ${values!.map((one) => `'${one}'`).join(', ')}`
         : `options among ${[...new Set([...commonOptions, ...Object.keys(more)])].join(', ')}`,
-      got: isKnown ? JSON.stringify(value) : `'${name}'`,
+      got: isKnown ? asText(value) : `'${name}'`,
       remedy: isKnown ? 'Leave it out for the default.' : 'Check the spelling, or leave it out.',
     })
   }

@@ -1,4 +1,4 @@
-import type { DlArray } from '../array/dlarray.js'
+import { checkArray, type DlArray } from '../array/dlarray.js'
 import { strides } from '../array/format.js'
 import { tapeOf } from '../autodiff/record.js'
 import { call, type DataFormatOption } from './call.js'
@@ -53,6 +53,7 @@ export interface PooledWithIndices {
  * `X` needs a format, or `dataFormat`; Y and the indices then have the format of the labelled X. Source: MATLAB, `maxpool`.
  */
 export function maxpoolWithIndices(X: DlArray, poolSize: PoolSize, options: PoolOptions = {}): PooledWithIndices {
+  checkArray(X, 'maxpool')
   const { dataFormat, ...rest } = options
   const image = dataFormat === undefined ? X : label(X, dataFormat, 'maxpool')
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))

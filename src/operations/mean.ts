@@ -1,6 +1,6 @@
-import type { DlArray } from '../array/dlarray.js'
+import { checkArray, type DlArray } from '../array/dlarray.js'
 import { normalized } from '../array/format.js'
-import { OptionError } from '../errors.js'
+import { asText, OptionError } from '../errors.js'
 import { minusOperation, scaled, timesOperation } from './arithmetic.js'
 import { operation } from './operation.js'
 import { dimensionsOver, eachReduced, launchSum, type Over, reducedSize, reductionPlan } from './reduction.js'
@@ -80,11 +80,12 @@ export function std<F extends string, const O extends Reducible>(
 }
 
 function varianceOver(X: DlArray, weight: number, over: Over | undefined, call: string): DlArray {
+  checkArray(X, call)
   if (weight !== 0 && weight !== 1)
     throw new OptionError({
       call,
       expects: 'the weight 0 (divide by N - 1) or 1 (divide by N)',
-      got: JSON.stringify(weight),
+      got: asText(weight),
       remedy: `Write ${call === 'var' ? 'variance' : call}(X, 0, dimensions).`,
     })
   const dimensions = dimensionsOver({ size: X.size, dims: X.dims, type: X.underlyingType }, over, call)

@@ -1,4 +1,4 @@
-import type { ArrayInfo, DlArray, UnderlyingType } from '../array/dlarray.js'
+import { type ArrayInfo, checkArray, type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { type BackendName, type Elements, productsMayWait, type Storage } from '../array/storage.js'
 import { type NodeRule, save, type Tape, tapeOf } from '../autodiff/record.js'
@@ -144,6 +144,7 @@ export function operation<
 >(definition: Definition<I, Q, U, O, P, S>): Operation<I, Q, U, O> {
   const { name, inputs: inputNames, outputs: outputNames, saves, gradient, kernels } = definition
   const differentiable = inputNames.filter((input) => gradient[input] !== null)
+  const optional: readonly I[] = definition.optional ?? []
 
   const findings = new Findings<O, Call<I, Q, O, P>>(definition.options)
 
@@ -182,6 +183,9 @@ export function operation<
 
   function compute(named: Named<I, Q, DlArray>, options: Partial<O> | undefined): DlArray[] {
     const arrays = inputNames.map((input) => (named as { readonly [name: string]: DlArray | undefined })[input])
+    for (let i = 0; i < arrays.length; i++)
+      if (!isdlarray(arrays[i]) && (arrays[i] !== undefined || !optional.includes(inputNames[i]!)))
+        checkArray(arrays[i], name, inputNames[i])
     const call = finding(arrays, options)
     const storages = kernels === 'view' ? [arrays[0]!.storage] : runKernels(definition, arrays, call)
     const results = call.outputs.map((info, i) => makeArray(storages[i]!, info.size, info.dims, info.type))

@@ -1,6 +1,6 @@
-import type { DlArray } from '../array/dlarray.js'
+import { checkArray, type DlArray } from '../array/dlarray.js'
 import { describe, normalized } from '../array/format.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { timesOperation } from './arithmetic.js'
 import { call } from './call.js'
 import { launchMatrixProduct, matrixProduct, referenceMatrixProduct } from './matrix-product.js'
@@ -116,6 +116,8 @@ export function pagemtimes(A: DlArray, transposeA: PageTranspose, B: DlArray, tr
 export function pagemtimes(A: DlArray, ...rest: [DlArray] | [PageTranspose, DlArray, PageTranspose]): DlArray {
   const [first, B, second] = rest.length === 1 ? (['none', rest[0], 'none'] as const) : rest
   const options = { transposeA: isTransposed(first), transposeB: isTransposed(second) }
+  checkArray(A, 'pagemtimes', 'A')
+  checkArray(B, 'pagemtimes', 'B')
   const formatted = A.dims !== '' ? A : B
   const other = formatted === A ? B : A
   if (formatted.dims !== '' && other.dims === '' && other.numel === 1) return call(timesOperation, { A, B })
@@ -127,7 +129,7 @@ function isTransposed(choice: PageTranspose): boolean {
     throw new OptionError({
       call: 'pagemtimes',
       expects: "'none', 'transpose' or 'ctranspose' after each array",
-      got: JSON.stringify(choice),
+      got: asText(choice),
       remedy: "Write pagemtimes(A, 'transpose', B, 'none').",
     })
   return choice !== 'none'

@@ -1,6 +1,6 @@
-import type { DlArray } from '../array/dlarray.js'
+import { checkArray, type DlArray } from '../array/dlarray.js'
 import { describe, normalized, strides } from '../array/format.js'
-import { DimensionError } from '../errors.js'
+import { asText, DimensionError } from '../errors.js'
 import { copyRegion, launchCopy, merged } from './movement.js'
 import { operation } from './operation.js'
 
@@ -69,6 +69,14 @@ export function permute<F extends string>(X: DlArray<F>, order: readonly number[
 }
 
 function permuted<F extends string>(X: DlArray<F>, order: readonly number[], call: string): DlArray<F> {
+  checkArray(X, call)
+  if (!Array.isArray(order))
+    throw new DimensionError({
+      call,
+      expects: 'a list of dimensions',
+      got: asText(order),
+      remedy: 'Write permute(X, [2, 1, 3]).',
+    })
   const sorted = [...order].sort((a, b) => a - b)
   if (order.length < X.ndims || sorted.some((position, i) => position !== i + 1))
     throw new DimensionError({
@@ -89,6 +97,7 @@ function permuted<F extends string>(X: DlArray<F>, order: readonly number[], cal
 
 /** The transpose of a matrix, unformatted or with two equal labels. Source: MATLAB, `transpose`. */
 export function transpose<F extends string>(X: DlArray<F>): DlArray<F> {
+  checkArray(X, 'transpose')
   if (X.ndims > 2)
     throw new DimensionError({
       call: 'transpose',

@@ -1,6 +1,6 @@
 import type { ArrayInfo } from '../array/dlarray.js'
 import { describe, numel, positionsOf } from '../array/format.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { type PerDimension, positive, resolvePadding, type Triple, triple } from './convolution-geometry.js'
 
 /**
@@ -86,7 +86,7 @@ export function poolingGeometry(
     throw new OptionError({
       call,
       expects: "no stride and no padding with the pool size 'global'",
-      got: `stride ${JSON.stringify(stride)} and padding ${JSON.stringify(padding)}`,
+      got: `stride ${asText(stride)} and padding ${asText(padding)}`,
       remedy: 'One window covers everything: leave them out.',
     })
   const pool = poolSize === 'global' ? extents : positive(poolSize, rank, 'the pool size', call)

@@ -1,7 +1,7 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { type Operation, operation, type Sample } from './operation.js'
 import {
   defaultPooling,
@@ -240,7 +240,7 @@ export const avgpoolOperation: Operation<'X', never, 'Y', AverageOptions> = oper
       throw new OptionError({
         call: 'avgpool',
         expects: "the paddingValue 0 or 'mean'",
-        got: JSON.stringify(options.paddingValue),
+        got: asText(options.paddingValue),
         remedy: "Leave it out to count padding as zeros; 'mean' leaves padding out of the average.",
       })
     const { geometry, size } = poolingGeometry(X, options, options.paddingValue === 'mean', 'avgpool')

@@ -1,7 +1,7 @@
 import { mersenne, mersenneFromState } from 'pure-rand/generator/mersenne'
 import type { DlArray, UnderlyingType } from '../array/dlarray.js'
-import { normalized, numel } from '../array/format.js'
-import { OptionError } from '../errors.js'
+import { normalized } from '../array/format.js'
+import { asText, OptionError } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
 import { allocate } from './operation.js'
 
@@ -215,12 +215,12 @@ export function randn(...size: readonly unknown[]): number | DlArray<''> {
 export function randi(range: number | readonly [number, number]): number
 export function randi(range: number | readonly [number, number], ...size: SizeArguments): DlArray<''>
 export function randi(range: number | readonly [number, number], ...size: readonly unknown[]): number | DlArray<''> {
-  const [low, high] = typeof range === 'number' ? [1, range] : range
+  const [low, high] = Array.isArray(range) ? range : [1, range as number]
   if (!Number.isInteger(low) || !Number.isInteger(high) || high < low)
     throw new OptionError({
       call: 'randi',
       expects: 'a largest number of 1 or more, or [smallest, largest]',
-      got: JSON.stringify(range),
+      got: asText(range),
       remedy: 'Write randi(10) or randi([5, 10]).',
     })
   return filled('randi', size, (stream) => low + stream.integer(high - low + 1))
@@ -237,14 +237,13 @@ function filled(call: string, given: readonly unknown[], draw: (stream: RandomSt
     throw new OptionError({
       call,
       expects: 'a size of whole numbers, none negative',
-      got: JSON.stringify(extents),
+      got: asText(extents),
       remedy: `Write ${call}(3, 2) or ${call}([3, 2]).`,
     })
   const { size } = normalized(extents.length === 1 ? [extents[0], extents[0]] : extents, '')
-  const elements = new Float64Array(numel(size))
-  for (let i = 0; i < elements.length; i++) elements[i] = draw(stream)
   const storage = allocate({ size, type })
-  storage.view().set(elements)
+  const elements = storage.view()
+  for (let i = 0; i < elements.length; i++) elements[i] = draw(stream)
   return makeArray(storage, size, '', type)
 }
 
@@ -256,11 +255,7 @@ function checkOptions(call: string, options: RandomOptions): { type: UnderlyingT
       call,
       expects: "the options type ('single' or 'double') and stream (a RandomStream)",
       got:
-        extra !== undefined
-          ? `'${extra}'`
-          : stream instanceof RandomStream
-            ? `type ${JSON.stringify(type)}`
-            : 'another stream',
+        extra !== undefined ? `'${extra}'` : stream instanceof RandomStream ? `type ${asText(type)}` : 'another stream',
       remedy: 'Leave them out for single numbers from the stream that rng controls.',
     })
   return { type, stream }

@@ -1,21 +1,13 @@
 import type { ArrayInfo } from '../array/dlarray.js'
 import { checkFormat, describe, positionsOf } from '../array/format.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
-import { DimensionError } from '../errors.js'
+import { asText, DimensionError } from '../errors.js'
 
 /** Which dimensions a reduction runs over: all, those with the given labels, or numbers counted from 1. */
 export type Over = 'all' | string | number | readonly number[]
 
 /** The zero-based dimensions that `over` means for this array, in ascending order. */
 export function dimensionsOver(X: ArrayInfo, over: Over | undefined, call: string): number[] {
-  // Nothing but an array has a size.
-  if (!Array.isArray(X.size))
-    throw new DimensionError({
-      call,
-      expects: 'a dlarray',
-      got: 'something else',
-      remedy: 'Make an array with dlarray(values, format).',
-    })
   if (over === undefined) {
     // MATLAB's default: the first dimension that is not a singleton.
     const first = X.size.findIndex((extent) => extent !== 1)
@@ -39,13 +31,13 @@ export function dimensionsOver(X: ArrayInfo, over: Over | undefined, call: strin
       })
     return positionsOf(X.dims, over)
   }
-  const numbers = typeof over === 'number' ? [over] : [...over]
+  const numbers = Array.isArray(over) ? over : [over]
   for (const number of numbers)
     if (!Number.isInteger(number) || number < 1)
       throw new DimensionError({
         call,
         expects: "dimension numbers from 1, labels or 'all'",
-        got: JSON.stringify(over),
+        got: asText(over),
         remedy: 'Dimensions are counted from 1.',
       })
   return [...new Set(numbers.map((number) => number - 1))].filter((d) => d < X.size.length).sort((a, b) => a - b)

@@ -1,6 +1,6 @@
-import { type DlArray, isdlarray } from '../array/dlarray.js'
+import { checkArray, type DlArray } from '../array/dlarray.js'
 import { canonical, checkFormat, describe, normalized, numel, storedOrder } from '../array/format.js'
-import { DimensionError } from '../errors.js'
+import { asText, DimensionError } from '../errors.js'
 import { scoped } from '../memory/scope.js'
 import { operation } from './operation.js'
 import { permuteOperation } from './permute.js'
@@ -96,13 +96,7 @@ function padded(order: readonly number[], count: number): number[] {
  * Errors: a {@link DimensionError} when `format` does not have the labels of `X`. Source: MATLAB, `stripdims`.
  */
 export function stripdims(X: DlArray, format?: string): DlArray<''> {
-  if (!isdlarray(X))
-    throw new DimensionError({
-      call: 'stripdims',
-      expects: 'a dlarray',
-      got: typeof X,
-      remedy: 'Make one with dlarray.',
-    })
+  checkArray(X, 'stripdims')
   if (format !== undefined && X.dims !== '') {
     checkFormat(format, 'stripdims')
     const order = orderOf(X, format)
@@ -141,6 +135,14 @@ function orderOf(X: DlArray, format: string): number[] | undefined {
 
 /** Reshapes to `size`; the result is unformatted. One entry may be `undefined`: it takes what is left. Source: MATLAB, `reshape`. */
 export function reshape(X: DlArray, size: readonly (number | undefined)[]): DlArray<''> {
+  checkArray(X, 'reshape')
+  if (!Array.isArray(size))
+    throw new DimensionError({
+      call: 'reshape',
+      expects: 'a size as a list',
+      got: asText(size),
+      remedy: 'Write reshape(X, [3, 4]).',
+    })
   const open = size.filter((extent) => extent === undefined).length
   const known = numel(size.map((extent) => extent ?? 1))
   const bad = size.some((extent) => extent !== undefined && !(Number.isInteger(extent) && extent >= 0))
@@ -156,6 +158,7 @@ export function reshape(X: DlArray, size: readonly (number | undefined)[]): DlAr
 
 /** Drops singleton dimensions with their labels; arrays with two dimensions stay as they are. Source: MATLAB, `squeeze`. */
 export function squeeze(X: DlArray): DlArray {
+  checkArray(X, 'squeeze')
   if (X.ndims <= 2) return relabelOperation.run({ X }, { size: X.size, dims: X.dims })
   const kept = X.size.map((_, i) => i).filter((i) => X.size[i] !== 1)
   return relabelOperation.run(

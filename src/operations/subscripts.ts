@@ -1,6 +1,6 @@
-import { type DlArray, isdlarray } from '../array/dlarray.js'
+import { checkArray, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe, normalized, numel, strides } from '../array/format.js'
-import { DimensionError } from '../errors.js'
+import { asText, DimensionError } from '../errors.js'
 import { scoped } from '../memory/scope.js'
 import { copyRegion, launchCopy, merged, type StridedRegion } from './movement.js'
 import { operation, type Sample } from './operation.js'
@@ -274,7 +274,7 @@ function indicesOf(subscript: Subscript, extent: number, d: number, X: DlArray):
   const one = (value: unknown): number =>
     typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= extent
       ? value - 1
-      : fail(JSON.stringify(value) ?? 'undefined')
+      : fail(asText(value))
   const chosen = (list: ArrayLike<boolean | number>): number[] => {
     const indices: number[] = []
     for (let i = 0; i < list.length; i++)
@@ -325,7 +325,7 @@ export function dimensionNamed(
   throw new DimensionError({
     call,
     expects: 'a dimension: its number, counted from 1, or a label that occurs once in the array',
-    got: `${JSON.stringify(dimension)} for ${describe(X)}`,
+    got: `${asText(dimension)} for ${describe(X)}`,
     remedy: 'Name one dimension.',
   })
 }
@@ -354,6 +354,7 @@ function alongOne(X: DlArray, dimension: number, indices: (extent: number) => nu
  * not 1. Errors: a {@link DimensionError} for a dimension that is none. Source: MATLAB, `flip`.
  */
 export function flip<F extends string>(X: DlArray<F>, dimension?: number | string): DlArray<F> {
+  checkArray(X, 'flip')
   const along = dimension === undefined ? firstNonSingleton(X) : dimensionNamed(X, dimension, 'flip')
   return alongOne(X, along, (extent) => Array.from({ length: extent }, (_, i) => extent - 1 - i)) as DlArray<F>
 }
@@ -364,11 +365,12 @@ export function flip<F extends string>(X: DlArray<F>, dimension?: number | strin
  * or a shift that is not whole. Source: MATLAB, `circshift`.
  */
 export function circshift<F extends string>(X: DlArray<F>, by: number, dimension?: number | string): DlArray<F> {
+  checkArray(X, 'circshift')
   if (!Number.isInteger(by))
     throw new DimensionError({
       call: 'circshift',
       expects: 'a whole number of places',
-      got: String(by),
+      got: asText(by),
       remedy: 'Positive numbers move on, negative ones back.',
     })
   const along = dimension === undefined ? firstNonSingleton(X) : dimensionNamed(X, dimension, 'circshift')
@@ -383,12 +385,13 @@ export function circshift<F extends string>(X: DlArray<F>, by: number, dimension
  * are negative. Source: MATLAB, `repmat`.
  */
 export function repmat<F extends string>(X: DlArray<F>, counts: number | readonly number[]): DlArray<F> {
+  checkArray(X, 'repmat')
   const given = typeof counts === 'number' ? [counts, counts] : counts
-  if (given.length === 0 || given.some((count) => !Number.isInteger(count) || count < 0))
+  if (!Array.isArray(given) || given.length === 0 || given.some((count) => !Number.isInteger(count) || count < 0))
     throw new DimensionError({
       call: 'repmat',
       expects: 'a count for each dimension, whole and not negative',
-      got: `[${given.join(', ')}] for ${describe(X)}`,
+      got: `${asText(given)} for ${describe(X)}`,
       remedy: 'Give 1 for a dimension that is not to be repeated.',
     })
   return select(

@@ -1,9 +1,9 @@
 import type { DlArray } from '../array/dlarray.js'
 import { numel, strides } from '../array/format.js'
 import { type MiniBatch, releaseBatch } from '../data/minibatch.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
-import type { DlNetwork } from '../network/dlnetwork.js'
+import { DlNetwork } from '../network/dlnetwork.js'
 import { dlarray } from '../operations/dlarray.js'
 import { currentStream } from '../operations/random.js'
 import { type NetworkData, networkSource } from './network-data.js'
@@ -54,6 +54,7 @@ export async function minibatchpredict(
   options: MinibatchpredictOptions = {},
 ): Promise<DlArray<''> | DlArray<''>[]> {
   const call = 'minibatchpredict'
+  checkNetwork(call, net)
   checkOptionNames(call, options, optionNames)
   const names = typeof options.outputs === 'string' ? [options.outputs] : (options.outputs ?? net.outputNames)
   const { miniBatchSize, inputDataFormats } = options
@@ -94,6 +95,16 @@ export function predictBatch(
   } finally {
     releaseBatch(batch)
   }
+}
+
+export function checkNetwork(call: string, net: unknown): void {
+  if (net instanceof DlNetwork) return
+  throw new OptionError({
+    call,
+    expects: 'a dlnetwork',
+    got: asText(net),
+    remedy: 'Give what dlnetwork, trainnet or loadNetwork returns.',
+  })
 }
 
 export function checkOptionNames(call: string, options: object, names: readonly string[]): void {

@@ -1,4 +1,4 @@
-import { OptionError, TrainingError } from '../errors.js'
+import { asText, OptionError, TrainingError } from '../errors.js'
 import { cosineOfShare, integerPower } from './exact-functions.js'
 import type {
   LearnRateSchedule,
@@ -55,6 +55,13 @@ function schedule<S extends string>(
   factor: (step: number, settings: Readonly<Record<S, number>>, numSteps: number) => number,
 ): LearnRateScheduleInstance & Readonly<Record<S, number>> {
   const accepted = [...Object.keys(settings), 'numSteps', 'frequencyUnit']
+  if (typeof given !== 'object' || given === null)
+    throw new OptionError({
+      call: name,
+      expects: 'settings as one object',
+      got: asText(given),
+      remedy: `Write ${name}({ numSteps: 10 }).`,
+    })
   for (const key of Object.keys(given))
     if (!accepted.includes(key))
       throw new OptionError({
@@ -73,7 +80,7 @@ function schedule<S extends string>(
     throw new OptionError({
       call: name,
       expects: "frequencyUnit 'epoch' or 'iteration'",
-      got: JSON.stringify(frequencyUnit),
+      got: asText(frequencyUnit),
       remedy: "Leave it out for 'epoch'.",
     })
   const values = {} as Record<S, number>
@@ -98,7 +105,7 @@ function check(call: string, key: string, value: unknown, setting: Setting): voi
   throw new OptionError({
     call,
     expects: `${key} to be ${setting.expects}`,
-    got: typeof value === 'number' ? String(value) : JSON.stringify(value),
+    got: asText(value),
     remedy: `Leave it out for ${setting.value}.`,
   })
 }

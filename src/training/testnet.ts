@@ -2,7 +2,7 @@ import type { TargetData } from '../data/minibatch.js'
 import { type DimensionError, OptionError, TrainingError } from '../errors.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
 import { type MetricArgument, metricNames, metricOf } from './metrics.js'
-import { checkOptionNames, predictBatch } from './minibatchpredict.js'
+import { checkNetwork, checkOptionNames, predictBatch } from './minibatchpredict.js'
 import { checkChannels, holdsTargets, type NetworkData, networkSource } from './network-data.js'
 
 export interface TestnetOptions {
@@ -63,6 +63,7 @@ export async function testnet(net: DlNetwork, X: NetworkData, ...rest: readonly 
     MetricArgument | readonly MetricArgument[],
     TestnetOptions | undefined,
   ]
+  checkNetwork(call, net)
   checkOptionNames(call, options, optionNames)
   const measured = [metrics].flat().map((metric) => metricOf(checkMetric(metric, call)))
   const { signal, ...dataOptions } = options

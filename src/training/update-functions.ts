@@ -2,7 +2,7 @@ import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import { replaceArrays } from '../autodiff/containers.js'
 import { withoutRecording } from '../autodiff/record.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { asText, DimensionError, OptionError } from '../errors.js'
 import { keep } from '../memory/scope.js'
 import { DlNetwork } from '../network/dlnetwork.js'
 import { sameSize } from '../operations/sum.js'
@@ -234,6 +234,13 @@ export function dlupdate<A>(
   first: A,
   ...more: unknown[]
 ): A | A[] {
+  if (typeof fn !== 'function')
+    throw new OptionError({
+      call: 'dlupdate',
+      expects: 'a function of arrays',
+      got: asText(fn),
+      remedy: 'Write dlupdate((p, g) => minus(p, times(rate, g)), parameters, gradients).',
+    })
   const lists = [first, ...more].map(arraysOf)
   const count = lists[0]!.length
   for (const [k, list] of lists.entries())

@@ -177,7 +177,9 @@ describe('reading ahead', () => {
       (reason: unknown) => reason,
     )
     expect(error).toBeInstanceOf(TrainingInterruptedError)
-    expect(String(error)).toMatchInlineSnapshot(`"TrainingInterruptedError: trainnet: expected mini-batches from the data stream, but got its error: the disk is gone (after iteration 2). Mend what gives the mini-batches; error.cause tells where it failed. error.net is the network so far."`)
+    expect(String(error)).toMatchInlineSnapshot(
+      `"TrainingInterruptedError: trainnet: expected mini-batches from the data stream, but got its error: the disk is gone (after iteration 2). Mend what gives the mini-batches; error.cause tells where it failed. error.net is the network so far."`,
+    )
     expect(((error as Error).cause as Error).cause).toBe(gone)
     expect(log.filter((line) => line.startsWith('step'))).toEqual(['step 1', 'step 2'])
   })
