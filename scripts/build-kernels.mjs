@@ -10,8 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import asc from 'assemblyscript/asc'
-import { transform } from 'esbuild'
-import { kernelStreams } from './kernel-streams.mjs'
+import { packKernels } from './pack-kernels.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { values: flags } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } })
@@ -64,18 +63,30 @@ for (const family of families) {
 
 const folder = mkdtempSync(join(tmpdir(), 'dlnet-kernels-'))
 const output = flags.out ?? join(folder, 'kernels.wasm')
-const result = await asc.main(
-  [
-    ...entryFamilies.map((family) => join(root, 'kernels', `${family}.ts`)),
-    '--outFile',
-    output,
+
+async function compile(files, output, options) {
+  const common = [
     '--runtime',
     'stub',
     '--noAssert',
-    '-O3',
     '--converge',
     '--uncheckedBehavior',
     'always',
+    '--enable',
+    'bulk-memory',
+  ]
+  const streams = { stdout: process.stdout, stderr: process.stderr }
+  const { error } = await asc.main([...files, '--outFile', output, ...common, ...options], streams)
+  if (!error) return readFileSync(output)
+  process.stderr.write(`build-kernels: ${files.at(-1)} did not compile. ${error.message}\n`)
+  process.exit(1)
+}
+
+const bytes = await compile(
+  entryFamilies.map((family) => join(root, 'kernels', `${family}.ts`)),
+  output,
+  [
+    '-O3',
     // a generic function for other files' kernels is no export of the module
     '--disableWarning',
     '235',
@@ -89,27 +100,20 @@ const result = await asc.main(
     'simd',
     '--enable',
     'threads',
-    '--enable',
-    'bulk-memory',
   ],
-  { stdout: process.stdout, stderr: process.stderr },
 )
-if (result.error) {
-  process.stderr.write(`build-kernels: the kernels did not compile. ${result.error.message}\n`)
-  process.exit(1)
-}
 if (!flags.out) {
-  const bytes = readFileSync(output)
-  const { code } = await transform(readFileSync(join(root, 'src/backends/wasm/streams.ts'), 'utf8'), { loader: 'ts' })
-  const joining = await import(`data:text/javascript,${encodeURIComponent(code)}`)
-  const { length, tokens, order, operands } = kernelStreams(bytes, joining)
+  const unpacking = [join(root, 'kernels/unpacking/unpack.ts')]
+  const memory = ['--initialMemory', '144']
+  const unpacker = await compile(unpacking, join(folder, 'unpack.wasm'), ['-Oz', ...memory])
+  const packer = await compile(unpacking, join(folder, 'pack.wasm'), ['-Oz', ...memory, '--use', 'ENCODING=1'])
+  const { packed, module } = packKernels(bytes, { packer, unpacker })
+  const text = (bytes) => Buffer.from(bytes).toString('base64')
   const sorted = [...kernels].sort(([a], [b]) => (a < b ? -1 : 1))
   writeFileSync(
     join(root, 'src/backends/wasm/kernels.generated.ts'),
     [
       '// Written by scripts/build-kernels.mjs from kernels/*.ts. Not edited by hand, not committed.',
-      "import type { Streams } from './streams.js'",
-      '',
       "/** The fields of every kernel's parameter block. */",
       'export interface KernelFields {',
       ...sorted.map(([name, fields]) => `  ${name}: ${fields.map(([field]) => `'${field}'`).join(' | ')}`),
@@ -122,18 +126,12 @@ if (!flags.out) {
       ),
       '}',
       '',
-      '/** The compiled module. */',
-      'export const kernelStreams: Streams = {',
-      `  length: ${length},`,
-      `  tokens: '${tokens}',`,
-      `  order: '${order}',`,
-      `  operands: [`,
-      ...operands.map((text) => `    '${text}',`),
-      '  ],',
-      '}',
+      '/** The compiled module, packed, and the module that unpacks it (kernels/unpacking), in base 64. */',
+      `export const packedKernels = '${text(packed)}'`,
+      `export const unpacker = '${text(unpacker)}'`,
       '',
     ].join('\n'),
   )
-  console.log(`kernels: ${kernels.size} kernels, ${bytes.length} bytes`)
+  console.log(`kernels: ${kernels.size} kernels, ${module.length} bytes, ${packed.length} packed`)
 }
 rmSync(folder, { recursive: true, force: true })
