@@ -115,8 +115,8 @@ export type Reduction = (typeof reductions)[number]
 const PART_SIZE = 16384
 /** With this many results there is work for all threads without cutting reductions into pieces. */
 const ENOUGH_RESULTS = 64
-/** Elements that a thread takes at once. */
-const GRAIN = 16384
+/** Elements that a thread takes at once: many, which lie one behind the other, in sixteen turns where the array is small. */
+const GRAIN = { least: 16384, most: 1048576, turns: 16 }
 /** Runs of reduced dimensions that the kernel takes in one launch. */
 const KERNEL_RUNS = 3
 
@@ -154,7 +154,7 @@ export function launchReduction(
     // Nothing to reduce: the neutral element; NaN where there is none, and for a mean, whose factor is 1 / 0.
     const neutral = reduction === 'product' ? 1 : reduction === 'max' || reduction === 'min' ? Number.NaN : 0
     const value = neutral * factor
-    wasm.launch('fill', { y, value }, { items: results, grain: GRAIN })
+    wasm.launch('fill', { y, value }, { items: results, grain: GRAIN.least })
     return
   }
   const parts = results >= ENOUGH_RESULTS ? 1 : Math.max(1, Math.ceil(terms / PART_SIZE))
@@ -178,8 +178,9 @@ export function launchReduction(
     }
     if (parts === 1) block.partSize = Math.max(terms, 1)
     const termsEach = Math.max(1, Math.min(terms, block.partSize))
-    wasm.launch('reduce', block, { items: results * parts, grain: Math.max(1, Math.ceil(GRAIN / termsEach)) })
-    if (parts > 1) wasm.launch('reduceJoin', block, { items: results, grain: GRAIN })
+    const grain = Math.min(GRAIN.most, Math.max(GRAIN.least, (results * terms) / GRAIN.turns))
+    wasm.launch('reduce', block, { items: results * parts, grain: Math.max(1, Math.ceil(grain / termsEach)) })
+    if (parts > 1) wasm.launch('reduceJoin', block, { items: results, grain: GRAIN.least })
   }
   if (parts > 1) wasm.withTemporary(8 * results * parts, launch)
   else launch(0)
