@@ -103,7 +103,7 @@ describe('reductions in single precision', () => {
     const list = [dlarray([1, 2])] as never
     const calls = { sum, mean, prod, var: (X: never) => variance(X), max: (X: never) => max(X, [], 'all') }
     for (const [name, call] of Object.entries(calls))
-      expect(() => call(list), name).toThrow(`${name}: expected a dlarray, but got something else`)
+      expect(() => call(list), name).toThrow(`${name}: expected a dlarray for X, but got a JavaScript array`)
   })
 
   it.each(['single', 'double'] as const)('are NaN of no elements: %s', (type) => {
