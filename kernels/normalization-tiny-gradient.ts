@@ -8,8 +8,8 @@
 import { storeTurned, zipHigh, zipLow } from './lanes';
 import { storeTriples } from './normalization-layout';
 import {
+  addSums,
   areFinite,
-  areKept,
   copyEdge,
   EDGE_DY,
   EDGE_RESULT,
@@ -17,25 +17,20 @@ import {
   firstOf,
   Four,
   fourthOf,
-  goesOn,
-  halfTotals,
   inverseRoot,
-  maskTail,
   measureExactly,
-  MoreVectors,
   planeInverse,
   planeMean,
+  prepareRoots,
   SCALES,
   secondOf,
   spreadChannels,
   SUMS,
+  sumsOf,
   thirdOf,
   Three,
-  ThreeVectors,
-  totals,
-  TwoVectors,
-  wholeBytes,
 } from './normalization-tiny-layout';
+import { gradientMoreVectors, gradientOneVector, gradientTwoVectors } from './normalization-tiny-vectors';
 import { scratch } from './scratch';
 
 @unmanaged
@@ -59,19 +54,6 @@ class TinyNormalizationGradient {
 
 /** Part of what is left of dy that rounding in float32 may be. */
 const LEAST_LEFT: f32 = 1.0 / 256.0;
-
-/** Where the sums of a column are. */
-@inline
-function sumsOf(column: usize): usize {
-  return scratch + SUMS + ((column - scratch) << 1);
-}
-
-/** Adds those of dy and dy xhat to the sums of four columns. */
-@inline
-function addSums(at: usize, first: v128, second: v128): void {
-  v128.store(at, f32x4.add(v128.load(at), zipLow(first, second)));
-  v128.store(at, f32x4.add(v128.load(at, 16), zipHigh(first, second)), 16);
-}
 
 /** Four planes in float64. */
 function gradientExactly(b: TinyNormalizationGradient, x: usize, dy: usize, dx: usize, column: usize): void {
@@ -125,13 +107,14 @@ function gradientOnes(x: usize, dy: usize, dx: usize, column: usize, count: i32)
 function gradientPairs(x: usize, dy: usize, dx: usize, column: usize, count: i32, epsilonOfAll: f32): i32 {
   const half = f32x4.splat(0.5);
   const epsilon = f32x4.splat(epsilonOfAll);
+  const own = scratch;
   let sums = sumsOf(column);
   do {
     const p = v128.load(x);
     const q = v128.load(x, 16);
     const d = f32x4.mul(f32x4.sub(v128.shuffle<f32>(p, q, 0, 2, 4, 6), v128.shuffle<f32>(p, q, 1, 3, 5, 7)), half);
     const variance = f32x4.add(f32x4.mul(d, d), epsilon);
-    const inverse = inverseRoot(variance);
+    const inverse = inverseRoot(variance, own);
     const g = v128.load(dy);
     const h = v128.load(dy, 16);
     const g0 = v128.shuffle<f32>(g, h, 0, 2, 4, 6);
@@ -172,6 +155,7 @@ function gradientFew<N>(x: usize, dy: usize, dx: usize, column: usize, count: i3
   const apart: usize = isInteger<N>() ? 48 : 64;
   const reciprocal = f32x4.splat(<f32>(isInteger<N>() ? 1.0 / 3.0 : 0.25));
   const epsilon = f32x4.splat(epsilonOfAll);
+  const own = scratch;
   let sums = sumsOf(column);
   do {
     const p = v128.load(x);
@@ -190,7 +174,7 @@ function gradientFew<N>(x: usize, dy: usize, dx: usize, column: usize, count: i3
     let squares = f32x4.add(f32x4.add(f32x4.mul(delta, delta), f32x4.mul(c1, c1)), f32x4.mul(c2, c2));
     if (!isInteger<N>()) squares = f32x4.add(squares, f32x4.mul(c3, c3));
     const variance = f32x4.add(f32x4.mul(squares, reciprocal), epsilon);
-    const inverse = inverseRoot(variance);
+    const inverse = inverseRoot(variance, own);
     const factor = f32x4.mul(inverse, v128.load(column, SCALES));
     const e = v128.load(dy);
     const f = v128.load(dy, 16);
@@ -239,159 +223,6 @@ function gradientFours(x: usize, dy: usize, dx: usize, column: usize, count: i32
   return gradientFew<Four>(x, dy, dx, column, count, epsilon);
 }
 
-/** Sums of d, d², dy and dy d, d = x - shift, of the plane at x and the one behind it, as halfTotals leaves them. */
-@inline
-function sumPair<V>(x: usize, dy: usize, apart: usize, whole: usize, mask: v128, to: usize): void {
-  const other = x + apart;
-  const otherDy = dy + apart;
-  const g = v128.load32_splat(x);
-  const h = v128.load32_splat(other);
-  const g0 = v128.and(f32x4.sub(v128.load(other - 16), g), mask);
-  const h0 = v128.and(f32x4.sub(v128.load(other + apart - 16), h), mask);
-  let gDy = v128.and(v128.load(otherDy - 16), mask);
-  let hDy = v128.and(v128.load(otherDy + apart - 16), mask);
-  const g1 = f32x4.sub(v128.load(x), g);
-  const h1 = f32x4.sub(v128.load(other), h);
-  const gDy1 = v128.load(dy);
-  const hDy1 = v128.load(otherDy);
-  let gProducts = f32x4.add(f32x4.mul(gDy, g0), f32x4.mul(gDy1, g1));
-  let hProducts = f32x4.add(f32x4.mul(hDy, h0), f32x4.mul(hDy1, h1));
-  let gSquares = f32x4.add(f32x4.mul(g0, g0), f32x4.mul(g1, g1));
-  let hSquares = f32x4.add(f32x4.mul(h0, h0), f32x4.mul(h1, h1));
-  let gSum = f32x4.add(g0, g1);
-  let hSum = f32x4.add(h0, h1);
-  gDy = f32x4.add(gDy, gDy1);
-  hDy = f32x4.add(hDy, hDy1);
-  if (sizeof<V>() > 1) {
-    let i: usize = 16;
-    do {
-      const g2 = f32x4.sub(v128.load(x + i), g);
-      const h2 = f32x4.sub(v128.load(other + i), h);
-      const gDy2 = v128.load(dy + i);
-      const hDy2 = v128.load(otherDy + i);
-      gSum = f32x4.add(gSum, g2);
-      hSum = f32x4.add(hSum, h2);
-      gSquares = f32x4.add(gSquares, f32x4.mul(g2, g2));
-      hSquares = f32x4.add(hSquares, f32x4.mul(h2, h2));
-      gDy = f32x4.add(gDy, gDy2);
-      hDy = f32x4.add(hDy, hDy2);
-      gProducts = f32x4.add(gProducts, f32x4.mul(gDy2, g2));
-      hProducts = f32x4.add(hProducts, f32x4.mul(hDy2, h2));
-      i += 16;
-    } while (goesOn<V>(i, whole));
-  }
-  v128.store(to, halfTotals(gSum, hSum));
-  v128.store(to, halfTotals(gSquares, hSquares), 16);
-  v128.store(to, halfTotals(gDy, hDy), 32);
-  v128.store(to, halfTotals(gProducts, hProducts), 48);
-}
-
-/** dy factor + ((x - shift) slope + rest) of four elements */
-@inline
-function combined(x: usize, dy: usize, shift: v128, factor: v128, slope: v128, rest: v128): v128 {
-  const d = f32x4.sub(v128.load(x), shift);
-  return f32x4.add(f32x4.mul(v128.load(dy), factor), f32x4.add(f32x4.mul(d, slope), rest));
-}
-
-/** dx of the plane at x, whose factor, slope and rest are at `from`. */
-@inline
-function writePlane<V>(x: usize, dy: usize, dx: usize, apart: usize, whole: usize, from: usize): void {
-  const h = v128.load32_splat(x);
-  const f = v128.load32_splat(from);
-  const t = v128.load32_splat(from, 16);
-  const r = v128.load32_splat(from, 32);
-  // dx may be dy: the last vector is read before what it repeats is written
-  const tail = apart - 16;
-  const last = combined(x + tail, dy + tail, h, f, t, r);
-  v128.store(dx, combined(x, dy, h, f, t, r));
-  if (sizeof<V>() > 1) {
-    let i: usize = 16;
-    do {
-      v128.store(dx + i, combined(x + i, dy + i, h, f, t, r));
-      i += 16;
-    } while (goesOn<V>(i, whole));
-  }
-  v128.store(dx + tail, last);
-}
-
-/** Planes of more elements, in turns as normalizeVectors. */
-@inline
-function gradientVectors<V>(
-  x: usize,
-  dy: usize,
-  dx: usize,
-  column: usize,
-  count: i32,
-  inner: i32,
-  epsilonOfAll: f32,
-): i32 {
-  const apart = <usize>inner << 2;
-  const whole = wholeBytes(inner);
-  const mask = maskTail(inner);
-  const reciprocal = f32x4.splat(<f32>(1.0 / <f64>inner));
-  const epsilon = f32x4.splat(epsilonOfAll);
-  const own = scratch;
-  let sums = sumsOf(column);
-  // where the factors of the four planes measured last go
-  let measured = own + 128;
-  let isWaiting = false;
-  let ahead: usize = 0;
-  while (true) {
-    const third = ahead + (apart << 1);
-    sumPair<V>(x + ahead, dy + ahead, apart, whole, mask, own);
-    sumPair<V>(x + third, dy + third, apart, whole, mask, own + 64);
-    const sum = totals(v128.load(own), v128.load(own, 64));
-    const delta = f32x4.mul(sum, reciprocal);
-    const moved = f32x4.mul(sum, delta);
-    const squares = f32x4.sub(totals(v128.load(own, 16), v128.load(own, 80)), moved);
-    const first = totals(v128.load(own, 32), v128.load(own, 96));
-    const products = totals(v128.load(own, 48), v128.load(own, 112));
-    const inverse = inverseRoot(f32x4.add(f32x4.mul(squares, reciprocal), epsilon));
-    const second = f32x4.mul(f32x4.sub(products, f32x4.mul(delta, first)), inverse);
-    const factor = f32x4.mul(inverse, v128.load(column, SCALES));
-    const part = f32x4.mul(factor, reciprocal);
-    const slope = f32x4.neg(f32x4.mul(f32x4.mul(second, inverse), part));
-    v128.store(measured, factor);
-    v128.store(measured, slope, 16);
-    v128.store(measured, f32x4.neg(f32x4.add(f32x4.mul(first, part), f32x4.mul(delta, slope))), 32);
-    const kept = areKept(moved, squares);
-    measured ^= 64;
-    if (isWaiting) {
-      let lane = measured;
-      do {
-        writePlane<V>(x, dy, dx, apart, whole, lane);
-        x += apart;
-        dy += apart;
-        dx += apart;
-        lane += 4;
-      } while (lane & 12);
-      count -= 4;
-      if (count == 0) break;
-    }
-    if (!kept) break;
-    isWaiting = true;
-    addSums(sums, first, second);
-    sums += 32;
-    if (count > 4) {
-      ahead = apart << 2;
-      column += 16;
-    } else ahead = 0;
-  }
-  return count;
-}
-
-function gradientTwoVectors(x: usize, dy: usize, dx: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return gradientVectors<TwoVectors>(x, dy, dx, column, count, inner, epsilon);
-}
-
-function gradientThreeVectors(x: usize, dy: usize, dx: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return gradientVectors<ThreeVectors>(x, dy, dx, column, count, inner, epsilon);
-}
-
-function gradientMoreVectors(x: usize, dy: usize, dx: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return gradientVectors<MoreVectors>(x, dy, dx, column, count, inner, epsilon);
-}
-
 /** `count` neighbouring planes, whole fours of them. */
 function gradientPlanes(b: TinyNormalizationGradient, x: usize, dy: usize, dx: usize, column: usize, count: i32): void {
   const inner = b.inner;
@@ -402,8 +233,8 @@ function gradientPlanes(b: TinyNormalizationGradient, x: usize, dy: usize, dx: u
     else if (inner == 2) left = gradientPairs(x, dy, dx, column, count, epsilon);
     else if (inner == 3) left = gradientTriples(x, dy, dx, column, count, epsilon);
     else if (inner == 4) left = gradientFours(x, dy, dx, column, count, epsilon);
-    else if (inner <= 8) left = gradientTwoVectors(x, dy, dx, column, count, inner, epsilon);
-    else if (inner <= 12) left = gradientThreeVectors(x, dy, dx, column, count, inner, epsilon);
+    else if (inner < 8) left = gradientOneVector(x, dy, dx, column, count, inner, epsilon);
+    else if (inner < 12) left = gradientTwoVectors(x, dy, dx, column, count, inner, epsilon);
     else left = gradientMoreVectors(x, dy, dx, column, count, inner, epsilon);
     if (left == 0) return;
     const done = (<usize>(count - left) * <usize>inner) << 2;
@@ -440,6 +271,7 @@ export function normalizeTinyGradient(b: TinyNormalizationGradient, begin: i32, 
   const apart = <usize>b.inner << 2;
   const blocks = (b.row + b.together - 1) / b.together;
   let spread = -1;
+  prepareRoots();
   for (let item = begin; item < end; ++item) {
     const part = item / blocks;
     const column = (item - part * blocks) * b.together;

@@ -2,20 +2,20 @@
 // observation, or several where that gives whole vectors: plane j of every row belongs to channel j % channels. Work is cut
 // into items of `rows` rows and `together` columns, so that what belongs to channels is spread over the columns once for each
 // item, and sums over the planes of a channel are numbers of the item. Sizes decide the cut.
-import { joinHigh, joinLow, maskPart, zipHigh, zipLow } from './lanes';
+import { joinHigh, joinLow, zipHigh, zipLow } from './lanes';
+import { storeTriples } from './normalization-layout';
 import { scratch } from './scratch';
 
 /** Largest plane that goes this way; larger ones fill vectors of their own well enough. The host decides by it. */
 const LARGEST: i32 = 64;
 /** Most columns of an item; the host cuts by it. */
 const COLUMNS: i32 = 4096;
-/** Squares are taken again where those of the distance of shift and mean are more than so many times as large. */
-const FARTHEST: f32 = 16;
 
 // Working memory, in bytes behind `scratch`. Arrays over columns come last: columns are addresses as well, scratch + 4 column.
 const FOUR: usize = <usize>LARGEST * 16;
+const ONES: usize = 128;
 /** The last planes of a row, where they are less than four, are worked on in these. */
-export const EDGE_X: usize = 512;
+export const EDGE_X: usize = 768;
 export const EDGE_DY: usize = EDGE_X + FOUR;
 export const EDGE_RESULT: usize = EDGE_DY + FOUR;
 export const EDGE_STATISTICS: usize = EDGE_RESULT + FOUR;
@@ -71,57 +71,41 @@ export function fourthOf(p: v128, q: v128, r: v128, s: v128): v128 {
   return joinHigh(zipHigh(p, q), zipHigh(r, s));
 }
 
-// Planes of more elements are `whole` bytes of whole vectors and a last vector, at `tail`, that may repeat some of them.
-
-/** Types whose size says how many vectors a larger plane fills: two or three, else a loop goes over them. */
-export type TwoVectors = u8;
-export type ThreeVectors = u16;
-export type MoreVectors = u32;
-
-@inline
-export function wholeBytes(inner: i32): usize {
-  return <usize>((inner - 1) >> 2) << 4;
-}
-
-/** Ones in the lanes of the last vector that repeat nothing. */
-@inline
-export function maskTail(inner: i32): v128 {
-  return v128.not(maskPart(-inner & 3));
-}
-
-/** Whether the loop over whole vectors goes on. */
-@inline
-export function goesOn<V>(i: usize, whole: usize): bool {
-  return sizeof<V>() > 2 && i < whole;
-}
-
-/** The totals of two vectors in two parts: a0 + a2, b0 + b2, a1 + a3, b1 + b3. */
-@inline
-export function halfTotals(a: v128, b: v128): v128 {
-  return f32x4.add(zipLow(a, b), zipHigh(a, b));
-}
-
-/** The totals of four vectors, those of two and two as halfTotals leaves them. */
-@inline
-export function totals(ab: v128, cd: v128): v128 {
-  return f32x4.add(joinLow(ab, cd), joinHigh(ab, cd));
-}
-
-/** Whether float32 holds the squares, and they are not small beside what was taken from them. */
-@inline
-export function areKept(moved: v128, squares: v128): bool {
-  const most = f32x4.mul(squares, f32x4.splat(FARTHEST));
-  return i32x4.bitmask(v128.and(f32x4.le(moved, most), f32x4.lt(most, f32x4.splat(Infinity)))) == 15;
-}
-
 @inline
 export function areFinite(lanes: v128): bool {
   return i32x4.bitmask(f32x4.lt(lanes, f32x4.splat(Infinity))) == 15;
 }
 
+/** For inverseRoot, beside `own`, the thread's working memory. */
+export function prepareRoots(): void {
+  v128.store(scratch, f32x4.splat(1), ONES);
+}
+
+/** 1 / sqrt(lanes). Ones are read from memory: the engine would make them anew in each turn of a loop. */
 @inline
-export function inverseRoot(lanes: v128): v128 {
-  return f32x4.div(f32x4.splat(1), f32x4.sqrt(lanes));
+export function inverseRoot(lanes: v128, own: usize): v128 {
+  return f32x4.div(v128.load(own, ONES), f32x4.sqrt(lanes));
+}
+
+/** Where the sums of a column are. */
+@inline
+export function sumsOf(column: usize): usize {
+  return scratch + SUMS + ((column - scratch) << 1);
+}
+
+/** Adds those of dy and dy xhat to the sums of four columns. */
+@inline
+export function addSums(at: usize, first: v128, second: v128): void {
+  v128.store(at, f32x4.add(v128.load(at), zipLow(first, second)));
+  v128.store(at, f32x4.add(v128.load(at, 16), zipHigh(first, second)), 16);
+}
+
+/** Statistics of four planes: the mean, shift + delta, as its nearest float and what that lacks. */
+export function writeStatistics(to: usize, shift: v128, delta: v128, inverse: v128): void {
+  const high = f32x4.add(shift, delta);
+  const added = f32x4.sub(high, shift);
+  const low = f32x4.add(f32x4.sub(shift, f32x4.sub(high, added)), f32x4.sub(delta, added));
+  storeTriples(to, high, low, inverse);
 }
 
 // of the plane measured last

@@ -7,7 +7,6 @@ import { storeTurned, zipHigh, zipLow } from './lanes';
 import { storeTriples } from './normalization-layout';
 import {
   areFinite,
-  areKept,
   copyEdge,
   EDGE_RESULT,
   EDGE_STATISTICS,
@@ -15,25 +14,20 @@ import {
   firstOf,
   Four,
   fourthOf,
-  goesOn,
-  halfTotals,
   inverseRoot,
-  maskTail,
   measureExactly,
-  MoreVectors,
   OFFSETS,
   planeInverse,
   planeMean,
+  prepareRoots,
   SCALES,
   secondOf,
   spreadChannels,
   thirdOf,
   Three,
-  ThreeVectors,
-  totals,
-  TwoVectors,
-  wholeBytes,
+  writeStatistics,
 } from './normalization-tiny-layout';
+import { normalizeMoreVectors, normalizeOneVector, normalizeTwoVectors } from './normalization-tiny-vectors';
 import { scratch } from './scratch';
 
 @unmanaged
@@ -55,14 +49,6 @@ class TinyNormalization {
   together: i32;
   rows: i32;
   epsilon: f32;
-}
-
-/** Statistics of four planes: the mean, shift + delta, as its nearest float and what that lacks. */
-function writeStatistics(to: usize, shift: v128, delta: v128, inverse: v128): void {
-  const high = f32x4.add(shift, delta);
-  const added = f32x4.sub(high, shift);
-  const low = f32x4.add(f32x4.sub(shift, f32x4.sub(high, added)), f32x4.sub(delta, added));
-  storeTriples(to, high, low, inverse);
 }
 
 /** Four planes in float64. */
@@ -90,7 +76,7 @@ function normalizeExactly(b: TinyNormalization, x: usize, y: usize, statistics: 
 
 /** Statistics of planes of one element. */
 function writeOnes(x: usize, statistics: usize, count: i32, epsilon: f32): void {
-  const inverse = inverseRoot(f32x4.splat(epsilon));
+  const inverse = inverseRoot(f32x4.splat(epsilon), scratch);
   for (; count > 0; count -= 4) {
     const alone = v128.load(x);
     storeTriples(statistics, alone, f32x4.sub(alone, alone), inverse);
@@ -118,13 +104,14 @@ function normalizeOnes(x: usize, y: usize, column: usize, count: i32): void {
 
 function normalizePairs(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilonOfAll: f32): i32 {
   const epsilon = f32x4.splat(epsilonOfAll);
+  const own = scratch;
   do {
     const p = v128.load(x);
     const q = v128.load(x, 16);
     const first = v128.shuffle<f32>(p, q, 0, 2, 4, 6);
     const delta = f32x4.mul(f32x4.sub(v128.shuffle<f32>(p, q, 1, 3, 5, 7), first), f32x4.splat(0.5));
     const variance = f32x4.add(f32x4.mul(delta, delta), epsilon);
-    const inverse = inverseRoot(variance);
+    const inverse = inverseRoot(variance, own);
     const distance = f32x4.mul(delta, f32x4.mul(inverse, v128.load(column, SCALES)));
     const offset = v128.load(column, OFFSETS);
     const below = f32x4.sub(offset, distance);
@@ -150,6 +137,7 @@ function normalizeFew<N>(x: usize, y: usize, statistics: usize, column: usize, c
   const apart: usize = isInteger<N>() ? 48 : 64;
   const reciprocal = f32x4.splat(<f32>(isInteger<N>() ? 1.0 / 3.0 : 0.25));
   const epsilon = f32x4.splat(epsilonOfAll);
+  const own = scratch;
   do {
     const p = v128.load(x);
     const q = v128.load(x, 16);
@@ -167,7 +155,7 @@ function normalizeFew<N>(x: usize, y: usize, statistics: usize, column: usize, c
     let squares = f32x4.add(f32x4.add(f32x4.mul(delta, delta), f32x4.mul(c1, c1)), f32x4.mul(c2, c2));
     if (!isInteger<N>()) squares = f32x4.add(squares, f32x4.mul(c3, c3));
     const variance = f32x4.add(f32x4.mul(squares, reciprocal), epsilon);
-    const inverse = inverseRoot(variance);
+    const inverse = inverseRoot(variance, own);
     const factor = f32x4.mul(inverse, v128.load(column, SCALES));
     const offset = v128.load(column, OFFSETS);
     if (!areFinite(variance)) break;
@@ -196,129 +184,6 @@ function normalizeFours(x: usize, y: usize, statistics: usize, column: usize, co
   return normalizeFew<Four>(x, y, statistics, column, count, epsilon);
 }
 
-/** Sums of d and d², d = x - shift, of the plane at x and the one behind it, as halfTotals leaves them. */
-@inline
-function sumPair<V>(x: usize, apart: usize, whole: usize, mask: v128, to: usize): void {
-  const other = x + apart;
-  const tail = x + apart - 16;
-  const g = v128.load32_splat(x);
-  const h = v128.load32_splat(other);
-  const g0 = v128.and(f32x4.sub(v128.load(tail), g), mask);
-  const h0 = v128.and(f32x4.sub(v128.load(tail + apart), h), mask);
-  const g1 = f32x4.sub(v128.load(x), g);
-  const h1 = f32x4.sub(v128.load(other), h);
-  let gSum = f32x4.add(g0, g1);
-  let hSum = f32x4.add(h0, h1);
-  let gSquares = f32x4.add(f32x4.mul(g0, g0), f32x4.mul(g1, g1));
-  let hSquares = f32x4.add(f32x4.mul(h0, h0), f32x4.mul(h1, h1));
-  if (sizeof<V>() > 1) {
-    let i: usize = 16;
-    do {
-      const g2 = f32x4.sub(v128.load(x + i), g);
-      const h2 = f32x4.sub(v128.load(other + i), h);
-      gSum = f32x4.add(gSum, g2);
-      hSum = f32x4.add(hSum, h2);
-      gSquares = f32x4.add(gSquares, f32x4.mul(g2, g2));
-      hSquares = f32x4.add(hSquares, f32x4.mul(h2, h2));
-      i += 16;
-    } while (goesOn<V>(i, whole));
-  }
-  v128.store(to, halfTotals(gSum, hSum));
-  v128.store(to, halfTotals(gSquares, hSquares), 16);
-}
-
-@inline
-function scaled(x: usize, shift: v128, factor: v128, rest: v128): v128 {
-  return f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), shift), factor), rest);
-}
-
-/** y of the plane at x, whose factor and rest are at `from`. */
-@inline
-function writePlane<V>(x: usize, y: usize, apart: usize, whole: usize, from: usize): void {
-  const h = v128.load32_splat(x);
-  const f = v128.load32_splat(from);
-  const r = v128.load32_splat(from, 16);
-  // y may be x: the last vector is read before what it repeats is written
-  const last = scaled(x + apart - 16, h, f, r);
-  v128.store(y, scaled(x, h, f, r));
-  if (sizeof<V>() > 1) {
-    let i: usize = 16;
-    do {
-      v128.store(y + i, scaled(x + i, h, f, r));
-      i += 16;
-    } while (goesOn<V>(i, whole));
-  }
-  v128.store(y + apart - 16, last);
-}
-
-/** The first elements of four planes. */
-@inline
-function firstOfPlanes(x: usize, apart: usize): v128 {
-  let lanes = v128.load32_zero(x);
-  lanes = v128.load_lane<f32>(x + apart, lanes, 1);
-  lanes = v128.load_lane<f32>(x + 2 * apart, lanes, 2);
-  return v128.load_lane<f32>(x + 3 * apart, lanes, 3);
-}
-
-/** Planes of more elements. */
-@inline
-function normalizeVectors<V>(
-  x: usize,
-  y: usize,
-  statistics: usize,
-  column: usize,
-  count: i32,
-  inner: i32,
-  epsilonOfAll: f32,
-): i32 {
-  const apart = <usize>inner << 2;
-  const whole = wholeBytes(inner);
-  const mask = maskTail(inner);
-  const reciprocal = f32x4.splat(<f32>(1.0 / <f64>inner));
-  const epsilon = f32x4.splat(epsilonOfAll);
-  const own = scratch;
-  do {
-    const third = x + 2 * apart;
-    sumPair<V>(x, apart, whole, mask, own);
-    sumPair<V>(third, apart, whole, mask, own + 32);
-    const sum = totals(v128.load(own), v128.load(own, 32));
-    const delta = f32x4.mul(sum, reciprocal);
-    const moved = f32x4.mul(sum, delta);
-    const squares = f32x4.sub(totals(v128.load(own, 16), v128.load(own, 48)), moved);
-    const inverse = inverseRoot(f32x4.add(f32x4.mul(squares, reciprocal), epsilon));
-    const factor = f32x4.mul(inverse, v128.load(column, SCALES));
-    v128.store(own, factor, 64);
-    v128.store(own, f32x4.sub(v128.load(column, OFFSETS), f32x4.mul(delta, factor)), 80);
-    if (!areKept(moved, squares)) break;
-    if (statistics) {
-      writeStatistics(statistics, firstOfPlanes(x, apart), delta, inverse);
-      statistics += 48;
-    }
-    writePlane<V>(x, y, apart, whole, own + 64);
-    writePlane<V>(x + apart, y + apart, apart, whole, own + 68);
-    y += 2 * apart;
-    writePlane<V>(third, y, apart, whole, own + 72);
-    writePlane<V>(third + apart, y + apart, apart, whole, own + 76);
-    x += 4 * apart;
-    y += 2 * apart;
-    column += 16;
-    count -= 4;
-  } while (count > 0);
-  return count;
-}
-
-function normalizeTwoVectors(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return normalizeVectors<TwoVectors>(x, y, statistics, column, count, inner, epsilon);
-}
-
-function normalizeThreeVectors(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return normalizeVectors<ThreeVectors>(x, y, statistics, column, count, inner, epsilon);
-}
-
-function normalizeMoreVectors(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return normalizeVectors<MoreVectors>(x, y, statistics, column, count, inner, epsilon);
-}
-
 /** `count` neighbouring planes, whole fours of them. */
 function normalizePlanes(b: TinyNormalization, x: usize, y: usize, statistics: usize, column: usize, count: i32): void {
   const inner = b.inner;
@@ -331,8 +196,8 @@ function normalizePlanes(b: TinyNormalization, x: usize, y: usize, statistics: u
     } else if (inner == 2) left = normalizePairs(x, y, statistics, column, count, epsilon);
     else if (inner == 3) left = normalizeTriples(x, y, statistics, column, count, epsilon);
     else if (inner == 4) left = normalizeFours(x, y, statistics, column, count, epsilon);
-    else if (inner <= 8) left = normalizeTwoVectors(x, y, statistics, column, count, inner, epsilon);
-    else if (inner <= 12) left = normalizeThreeVectors(x, y, statistics, column, count, inner, epsilon);
+    else if (inner < 8) left = normalizeOneVector(x, y, statistics, column, count, inner, epsilon);
+    else if (inner < 12) left = normalizeTwoVectors(x, y, statistics, column, count, inner, epsilon);
     else left = normalizeMoreVectors(x, y, statistics, column, count, inner, epsilon);
     if (left == 0) return;
     const done = <usize>(count - left);
@@ -354,6 +219,7 @@ export function normalizeTiny(b: TinyNormalization, begin: i32, end: i32): void 
   const apart = <usize>b.inner << 2;
   const blocks = (b.row + b.together - 1) / b.together;
   let spread = -1;
+  prepareRoots();
   for (let item = begin; item < end; ++item) {
     const part = item / blocks;
     const first = (item - part * blocks) * b.together;
