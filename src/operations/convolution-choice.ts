@@ -23,13 +23,15 @@ import { TILES, tilesGradientCut, tilesOf } from './winograd-tiles-launch.js'
 // decide, so that results are the same bits for any number of threads. The functions below ask the families in their order, and
 // the first that takes the sizes computes them:
 //
-//   family    sizes                                       because
-//   phases    steps of 2; 6 and more taps; 3 with 4 ...    5 points in each direction for 3 taps and more
-//   winograd  3 by 3 taps (any along d), step 1            a quarter of the multiplications; needs many terms and filters
-//   tiles     up to 5 by 5 taps, step 1, few channels      a sixth of the multiplications, but transforms cost 1000 a tile
-//   lines     4 and more taps along h, step 1 there        8 multiplications for 20, in any number of dimensions
-//   direct    few filters                                  copying patches would cost more than the sums
-//   patches   everything                                   plain sums at the speed of a product of matrices
+//   family    takes                                              because
+//   phases    steps of 2 along h or w, long filters; planes      five points in each direction, whatever the length of filters
+//   winograd  3 by 3 taps (any along d), step 1, many filters    a quarter of the multiplications; transforms are shared
+//   tiles     up to 5 by 5 taps, step 1; planes                  a sixth of the multiplications, but dear transforms of tiles
+//   lines     4 and more taps along h, step 1 there              8 multiplications in place of 20 in one dimension of any
+//   direct    few filters                                        copying patches would cost more than the sums
+//   patches   everything                                         plain sums at the speed of a product of matrices
+//
+// Filters of 5 along h are for tiles and lines rather than phases, which have three taps in a run.
 //
 // What is said here is what a family computes and whether that is worth it. How its work is cut, and whether that fits the
 // working memory of a thread, each family says itself.
