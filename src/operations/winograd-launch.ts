@@ -12,6 +12,8 @@ const POINT_BYTES = 4 * 96
 const MOST_BYTES = 2 ** 24
 /** The same for transformed images alone, where products stay in the working memory of a thread. */
 const MOST_IMAGE_BYTES = 2 ** 21
+/** Work items that share themselves out among a few threads; for these, images may leave the cache of one. */
+const ENOUGH_ITEMS = 4
 /** Filters per work item. */
 const MOST_PART = 32
 /** Tiles cut into blocks of almost equal sizes. */
@@ -34,7 +36,8 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, product: Implic
   const part = 4 * Math.ceil(panels / parts)
   const imageBytes = POINTS * POINT_BYTES * terms * p.groups
   const filterBytes = POINTS * (16 * panels * terms + 64) * p.groups
-  const together = Math.max(1, Math.min(blocks, Math.floor(MOST_IMAGE_BYTES / imageBytes)))
+  const fitting = Math.floor(MOST_IMAGE_BYTES / imageBytes)
+  const together = Math.min(blocks, Math.max(fitting, Math.ceil(ENOUGH_ITEMS / (parts * p.groups))))
   const { weights } = p
   wasm.withTemporary(filterBytes + together * imageBytes, (transformed) => {
     const image = transformed + filterBytes
