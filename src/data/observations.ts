@@ -7,6 +7,7 @@ import { makeArray } from '../memory/scope.js'
 import { dlarray, type FlatData } from '../operations/dlarray.js'
 import { allocate } from '../operations/operation.js'
 import { categorical, isLabelCodes, type Labels } from './categorical.js'
+import { copyRuns } from './copy-runs.js'
 import type { LabelCodes, NumericData, SequenceList, SizedValues } from './minibatch.js'
 
 export interface Observations {
@@ -123,28 +124,22 @@ export function denseObservations(
       const observations = end - first
       return makeBatch(batchSize(layout, observations), layout.dims, classOfBatch, (view) => {
         const from = elements()
-        for (let b = 0; b < observations; b++) {
-          const start = (order ? order[first + b]! : first + b) * step
-          if (!offsets && outer === 1) copy(from, start, view, b * inner, inner)
-          else
-            for (let o = 0; o < outer; o++) {
-              const to = (b + o * observations) * inner
-              if (offsets) for (let i = 0; i < inner; i++) view[to + i] = from[start + offsets[o * inner + i]!]!
-              else for (let i = 0; i < inner; i++) view[to + i] = from[start + o * inner + i]!
-            }
+        const start = (b: number) => (order ? order[first + b]! : first + b) * step
+        if (!offsets && outer === 1) {
+          // Observations that follow one another are one run.
+          if (order || step !== inner) copyRuns(from, start, { count: observations, length: inner }, view)
+          else copyRuns(from, start, { count: 1, length: observations * inner }, view)
+          return
         }
+        for (let b = 0; b < observations; b++)
+          for (let o = 0; o < outer; o++) {
+            const to = (b + o * observations) * inner
+            if (offsets) for (let i = 0; i < inner; i++) view[to + i] = from[start(b) + offsets[o * inner + i]!]!
+            else for (let i = 0; i < inner; i++) view[to + i] = from[start(b) + o * inner + i]!
+          }
       })
     },
   }
-}
-
-/** A run of elements, into another type where the types differ: engines convert in `set` faster than in a loop. */
-function copy(from: FlatData, start: number, to: Float32Array | Float64Array, place: number, count: number): void {
-  // The kind of view does not matter here, only that it has the method: all of them do.
-  to.set(
-    ArrayBuffer.isView(from) ? (from as Float32Array).subarray(start, start + count) : from.slice(start, start + count),
-    place,
-  )
 }
 
 interface Readable {
