@@ -9,7 +9,7 @@ it.each([
   ['doubles', Float64Array.from(values)],
   ['a list', values],
 ])('copies runs of any length of %s, one behind the other', (_, from) => {
-  for (const kind of [Float32Array, Float64Array])
+  for (const kind of [Float32Array, Float64Array] as Float32ArrayConstructor[])
     for (const [count, length] of [
       [7, 1],
       [13, 784],
@@ -19,7 +19,7 @@ it.each([
       [5, 0],
       [0, 5],
     ] as const) {
-      const to = new kind(new SharedArrayBuffer(kind.BYTES_PER_ELEMENT * (count * length + 3))).fill(-1)
+      const to = new kind(new SharedArrayBuffer(8 * (count * length + 3)), 0, count * length + 3).fill(-1)
       const start = (run: number) => (run * 4999) % (values.length - length)
       copyRuns(from, start, { count, length }, to)
       const expected = Array.from({ length: count }, (_, run) => values.slice(start(run), start(run) + length)).flat()
