@@ -2,7 +2,7 @@
 // into dx. Kinds of loops and the order of additions are as in moments.ts, but two accumulators for each sum, which are
 // emptied after 16 steps.
 import { loadPart, maskPart, storePart } from './lanes';
-import { addToSums, askAhead, endBlocks, less, Shifted, startBlocks, Unshifted } from './two-sums';
+import { addToSums, askAhead, endBlocks, less, Shifted, startBlocks, turnOf, Unshifted } from './two-sums';
 
 /** Steps of sixteen elements until accumulators are emptied. */
 const STEPS: i32 = 16;
@@ -163,6 +163,13 @@ export function addGradientSumsBeside(
   const shifted = shift != 0 || otherHigh != 0;
   const dyEnd = dy + (end - x);
   const dxEnd = dx + (end - otherX);
+  const all = <usize>count << 2;
+  // as in moments.ts
+  const turned = turnOf(all, dx - x);
+  const turn = turned ? dx + all : 0;
+  otherX += turned;
+  otherDy += turned;
+  dx += turned;
   let left = count;
   high = f32x4.splat(otherHigh);
   factor = f32x4.splat(otherFactor);
@@ -182,6 +189,11 @@ export function addGradientSumsBeside(
     otherX += bytes;
     otherDy += bytes;
     dx += bytes;
+    if (dx == turn) {
+      otherX -= all;
+      otherDy -= all;
+      dx -= all;
+    }
     left -= steps << 4;
   }
   finishBlocks(x, dy, left, s);

@@ -4,7 +4,7 @@
 // Scaling one run while the next is measured lets reads from memory go on beside the writes. A shift of 0 has loops of its
 // own, since without subtractions a quarter of the arithmetic goes.
 import { loadPart, maskPart, storePart } from './lanes';
-import { addToSums, askAhead, endBlocks, less, Shifted, startBlocks, Unshifted } from './two-sums';
+import { addToSums, askAhead, endBlocks, less, Shifted, startBlocks, turnOf, Unshifted } from './two-sums';
 
 /** Steps of sixteen elements until accumulators are emptied: 2 KiB. */
 const STEPS: i32 = 32;
@@ -136,6 +136,9 @@ export function addMoments(x: usize, count: i32, shift: f32): void {
 /**
  * As addMoments; beside it y = (other - high) factor + rest over `count` neighbouring elements of `other`. Beyond these
  * elements the loop is going to read up to `end`, and to write y as far.
+ *
+ * Where x and y would come to the ends of their pages together, y is written from its half page on, and what lies before comes
+ * last: one of the two waits for a page while the other goes on.
  */
 export function addMomentsBeside(
   x: usize,
@@ -151,6 +154,11 @@ export function addMomentsBeside(
   const s = f32x4.splat(shift);
   const shifted = shift != 0 || otherHigh != 0;
   const yEnd = y + (end - other);
+  const all = <usize>count << 2;
+  const turned = turnOf(all, y - x);
+  const turn = turned ? y + all : 0;
+  other += turned;
+  y += turned;
   let left = count;
   high = f32x4.splat(otherHigh);
   factor = f32x4.splat(otherFactor);
@@ -166,6 +174,10 @@ export function addMomentsBeside(
     x += bytes;
     other += bytes;
     y += bytes;
+    if (y == turn) {
+      other -= all;
+      y -= all;
+    }
     left -= steps << 4;
   }
   finishBlocks(x, left, s);
