@@ -70,7 +70,7 @@ function compileModules() {
 }
 
 /** Packages that the one file contains, so that Node need not load them; their licences go with it. */
-const contained = ['valibot']
+const contained = ['pure-rand', 'valibot']
 
 function licence(name) {
   const folder = join(root, 'node_modules', name)

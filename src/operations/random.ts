@@ -1,8 +1,8 @@
+import { mersenne, mersenneFromState } from 'pure-rand/generator/mersenne'
 import type { DlArray, UnderlyingType } from '../array/dlarray.js'
 import { normalized } from '../array/format.js'
 import { asText, OptionError } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
-import { MersenneTwister } from './mersenne-twister.js'
 import { allocate } from './operation.js'
 
 // MATLAB's generator: Mersenne twister MT19937 with 53-bit doubles. `rand` and `randi` draw MATLAB's numbers; MATLAB's
@@ -21,13 +21,13 @@ const DEFAULT_SEED = 5489
 
 /** A stream of random numbers of its own: the same seed gives the same numbers, on every machine. */
 export class RandomStream {
-  #generator: MersenneTwister
+  #generator: ReturnType<typeof mersenne>
   #spare: number | undefined
 
   /** `seed` is a whole number from 0 to 2^32 - 1; 0 is MATLAB's default stream. */
   constructor(seed = 0) {
     if (!isWord(seed)) throw badSeed('RandomStream', seed)
-    this.#generator = MersenneTwister.fromSeed(seed === 0 ? DEFAULT_SEED : seed)
+    this.#generator = mersenne(seed === 0 ? DEFAULT_SEED : seed)
   }
 
   static fromState(state: RandomState): RandomStream {
@@ -53,13 +53,13 @@ export class RandomStream {
         got: state === null ? 'null' : Array.isArray(words) ? `one with ${words.length} words` : typeof state,
         remedy: 'Keep the whole object, for instance as JSON.',
       })
-    this.#generator = MersenneTwister.fromState(words)
+    this.#generator = mersenneFromState(words)
     this.#spare = spare as number | undefined
   }
 
   /** Everything that later numbers depend on. */
   state(): RandomState {
-    const generator = this.#generator.state()
+    const generator = [...this.#generator.getState()]
     return this.#spare === undefined ? { generator } : { generator, spare: this.#spare }
   }
 
