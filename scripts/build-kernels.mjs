@@ -1,4 +1,4 @@
-// Compiles kernels/*.ts (AssemblyScript) to one WebAssembly module and writes it, with the types of every kernel's
+// Compiles kernels/**/*.ts (AssemblyScript) to one WebAssembly module and writes it, with the types of every kernel's
 // parameter block, to src/backends/wasm/kernels.generated.ts. The block classes in kernels/ are the only declaration
 // of a kernel's parameters.
 //
@@ -6,7 +6,7 @@
 //   node scripts/build-kernels.mjs --only a,b --out FILE    some families alone, as .wasm, for trying things out
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import asc from 'assemblyscript/asc'
@@ -15,11 +15,10 @@ import { packKernels } from './pack-kernels.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { values: flags } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } })
 
-const families = readdirSync(join(root, 'kernels'))
-  .filter((file) => file.endsWith('.ts'))
-  .map((file) => file.slice(0, -3))
-  .filter((family) => !flags.only || ['scratch', 'pool', ...flags.only.split(',')].includes(family))
-  .sort()
+const files = readdirSync(join(root, 'kernels'), { recursive: true })
+  .filter((file) => file.endsWith('.ts') && !file.startsWith('unpacking'))
+  .filter((file) => !flags.only || ['scratch', 'pool', ...flags.only.split(',')].includes(basename(file, '.ts')))
+  .sort((a, b) => (basename(a) < basename(b) ? -1 : 1))
 
 /** What follows a field's name in the list of a block's fields. */
 const MARKS = { usize: '*', i32: '', f32: '.' }
@@ -50,13 +49,12 @@ function readDeclarations(source, file) {
 
 const kernels = new Map()
 /** Files compiled as entries; a file with functions for other families alone would export every one of them. */
-const entryFamilies = []
-for (const family of families) {
-  const file = join(root, 'kernels', `${family}.ts`)
-  const declared = readDeclarations(readFileSync(file, 'utf8'), `kernels/${family}.ts`)
-  if (declared.size > 0 || ['scratch', 'pool'].includes(family)) entryFamilies.push(family)
+const entries = []
+for (const file of files) {
+  const declared = readDeclarations(readFileSync(join(root, 'kernels', file), 'utf8'), `kernels/${file}`)
+  if (declared.size > 0 || ['scratch.ts', 'pool.ts'].includes(file)) entries.push(file)
   for (const [name, fields] of declared) {
-    if (kernels.has(name)) throw new Error(`kernels/${family}.ts: there are two kernels named ${name}`)
+    if (kernels.has(name)) throw new Error(`kernels/${file}: there are two kernels named ${name}`)
     kernels.set(name, fields)
   }
 }
@@ -83,7 +81,7 @@ async function compile(files, output, options) {
 }
 
 const bytes = await compile(
-  entryFamilies.map((family) => join(root, 'kernels', `${family}.ts`)),
+  entries.map((file) => join(root, 'kernels', file)),
   output,
   [
     '-O3',
@@ -113,7 +111,7 @@ if (!flags.out) {
   writeFileSync(
     join(root, 'src/backends/wasm/kernels.generated.ts'),
     [
-      '// Written by scripts/build-kernels.mjs from kernels/*.ts. Not edited by hand, not committed.',
+      '// Written by scripts/build-kernels.mjs from kernels/**/*.ts. Not edited by hand, not committed.',
       "/** The fields of every kernel's parameter block. */",
       'export interface KernelFields {',
       ...sorted.map(([name, fields]) => `  ${name}: ${fields.map(([field]) => `'${field}'`).join(' | ')}`),

@@ -5,7 +5,7 @@
 //
 // Samples of operations are for the test that loops over all operations; they are left out of both.
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import ts from 'typescript'
@@ -23,7 +23,7 @@ function withoutSamples(context) {
       ? visited
       : context.factory.updateObjectLiteralExpression(visited, kept)
   }
-  return (file) => (dirname(file.fileName).endsWith('/src/operations') ? ts.visitNode(file, visit) : file)
+  return (file) => (file.fileName.includes('/src/operations/') ? ts.visitNode(file, visit) : file)
 }
 
 /**

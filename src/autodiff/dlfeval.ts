@@ -2,7 +2,7 @@ import type { DlArray } from '../array/dlarray.js'
 import { evaluating } from '../array/storage.js'
 import { OptionError } from '../errors.js'
 import { arraysIn, makeArray, type NoPromise, scoped } from '../memory/scope.js'
-import { relabelOperation } from '../operations/relabel.js'
+import { relabelOperation } from '../operations/arrays/relabel.js'
 import { replaceArrays } from './containers.js'
 import { dropEndedTrace, liveTrace, type Tape, withRecording } from './record.js'
 

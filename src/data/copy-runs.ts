@@ -1,5 +1,5 @@
 import type { Elements } from '../array/storage.js'
-import type { FlatData } from '../operations/dlarray.js'
+import type { FlatData } from '../operations/arrays/dlarray.js'
 
 /** Elements that are collected before they go on: they stay in the cache. */
 const COLLECTED = 4096

@@ -4,7 +4,7 @@ import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../ar
 import { canonical, checkFormat, normalized, numel, storedOrder, strides } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
-import { dlarray, type FlatData } from '../operations/dlarray.js'
+import { dlarray, type FlatData } from '../operations/arrays/dlarray.js'
 import { allocate } from '../operations/operation.js'
 import { categorical, isLabelCodes, type Labels } from './categorical.js'
 import { copyRuns } from './copy-runs.js'

@@ -3,7 +3,7 @@
 import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
 import { describe, numel } from '../array/format.js'
 import { asText, DimensionError, OptionError } from '../errors.js'
-import { dlarray } from '../operations/dlarray.js'
+import { dlarray } from '../operations/arrays/dlarray.js'
 import { Categorical, categorical, isLabelCodes, type Labels } from './categorical.js'
 import type { Label, LabelCodes, NumericData, SizedValues } from './minibatch.js'
 

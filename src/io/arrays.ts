@@ -2,7 +2,7 @@ import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.j
 import { canonical, checkFormat, normalized } from '../array/format.js'
 import { asText, FileError, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
-import { dlarray } from '../operations/dlarray.js'
+import { dlarray } from '../operations/arrays/dlarray.js'
 import { readFileBytes, writeFileAtomically } from './file.js'
 import { decodeSafetensors, encodeSafetensors, type Tensor, type TensorType } from './safetensors.js'
 import { damaged, forbiddenKeys, parseStrictJSON, type Reading } from './strict-json.js'

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { avgpool } from '../operations/maxpool.js'
-import { avgpoolOperation } from '../operations/pooling.js'
+import { avgpool } from '../operations/pooling/maxpool.js'
+import { avgpoolOperation } from '../operations/pooling/pooling.js'
 import type { LayerOptions } from './layer.js'
 import { type PoolingLayer, poolingKind } from './pooling.js'
 import { accepts, fixed, type NameValuePairs } from './property.js'

@@ -2,9 +2,13 @@ import * as v from 'valibot'
 import type { DlArray } from '../array/dlarray.js'
 import { withoutRecording } from '../autodiff/record.js'
 import { OptionError } from '../errors.js'
-import { batchnorm, batchnormWithStatistics, batchnormWithStatisticsOperation } from '../operations/batchnorm.js'
-import { castOperation } from '../operations/cast.js'
-import { relabelOperation } from '../operations/relabel.js'
+import { castOperation } from '../operations/arrays/cast.js'
+import { relabelOperation } from '../operations/arrays/relabel.js'
+import {
+  batchnorm,
+  batchnormWithStatistics,
+  batchnormWithStatisticsOperation,
+} from '../operations/normalization/batchnorm.js'
 import { defineLayer } from './layer.js'
 import {
   checkVectors,

@@ -2,10 +2,10 @@ import * as v from 'valibot'
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
-import { dlconvOperation } from '../operations/convolution.js'
-import { product } from '../operations/convolution-geometry.js'
-import { dlconv } from '../operations/dlconv.js'
-import type { PaddingValue } from '../operations/pad.js'
+import type { PaddingValue } from '../operations/arrays/pad.js'
+import { dlconvOperation } from '../operations/convolution/convolution.js'
+import { product } from '../operations/convolution/convolution-geometry.js'
+import { dlconv } from '../operations/convolution/dlconv.js'
 import {
   type InitializerFunction,
   type VectorInitializerName,

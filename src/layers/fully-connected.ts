@@ -1,8 +1,8 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { describe, positionsOf } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
-import { product } from '../operations/convolution-geometry.js'
-import { fullyconnect, fullyconnectOperation } from '../operations/fullyconnect.js'
+import { product } from '../operations/convolution/convolution-geometry.js'
+import { fullyconnect, fullyconnectOperation } from '../operations/products/fullyconnect.js'
 import {
   type InitializerFunction,
   type VectorInitializerName,

@@ -1,6 +1,6 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
-import { avgpool, maxpool } from '../operations/maxpool.js'
-import { relabelOperation } from '../operations/relabel.js'
+import { relabelOperation } from '../operations/arrays/relabel.js'
+import { avgpool, maxpool } from '../operations/pooling/maxpool.js'
 import { defineLayer, type Layer, type LayerKind, type LayerOptions } from './layer.js'
 import type { NameValuePairs } from './property.js'
 import { type Rank, windowedInput } from './windows.js'

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { groupnorm, groupnormOperation, type NumGroups } from '../operations/groupnorm.js'
+import { groupnorm, groupnormOperation, type NumGroups } from '../operations/normalization/groupnorm.js'
 import { defineLayer } from './layer.js'
 import {
   checkVectors,

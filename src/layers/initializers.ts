@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import type { DlArray } from '../array/dlarray.js'
 import { describe, normalized, numel } from '../array/format.js'
 import { OptionError } from '../errors.js'
-import { type ArrayData, dlarray, type FlatData } from '../operations/dlarray.js'
-import type { RandomStream } from '../operations/random.js'
+import { type ArrayData, dlarray, type FlatData } from '../operations/arrays/dlarray.js'
+import type { RandomStream } from '../operations/arrays/random.js'
 import { accepts, checkNumeric, type Place, type PropertyDefinition, settable, shown } from './property.js'
 
 /** How weights can be initialized by name. */

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { ArrayInfo } from '../array/dlarray.js'
 import { canonical, checkFormat, describe, normalized, storedOrder } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
-import { label } from '../operations/relabel.js'
+import { label } from '../operations/arrays/relabel.js'
 import { defineLayer, type Layer, type LayerOptions } from './layer.js'
 import { accepts, type Check, fixed, type NameValuePairs, nonnegativeInteger, optionError } from './property.js'
 

@@ -1,4 +1,4 @@
-import { instancenorm, instancenormOperation } from '../operations/instancenorm.js'
+import { instancenorm, instancenormOperation } from '../operations/normalization/instancenorm.js'
 import { defineLayer } from './layer.js'
 import {
   checkVectors,

@@ -1,6 +1,6 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
-import type { BlockPart } from '../operations/block-options.js'
-import type { RandomStream } from '../operations/random.js'
+import type { RandomStream } from '../operations/arrays/random.js'
+import type { BlockPart } from '../operations/block/block-options.js'
 import type { Fans } from './initializers.js'
 import type { Positional } from './layer-arguments.js'
 import type { ArgumentDefinition, Place, PropertyDefinition } from './property.js'

@@ -1,7 +1,7 @@
 import { DlArray, isdlarray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { OptionError } from '../errors.js'
-import { dlarray } from '../operations/dlarray.js'
+import { dlarray } from '../operations/arrays/dlarray.js'
 import { averagePoolingKinds } from './average-pooling.js'
 import { batchNormalizationKind } from './batch-normalization.js'
 import { convolutionKinds } from './convolution.js'

@@ -1,5 +1,10 @@
 import * as v from 'valibot'
-import { layernorm, layernormOperation, type OperationDimension, operationDimensions } from '../operations/layernorm.js'
+import {
+  layernorm,
+  layernormOperation,
+  type OperationDimension,
+  operationDimensions,
+} from '../operations/normalization/layernorm.js'
 import { defineLayer } from './layer.js'
 import {
   checkVectors,

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { leakyrelu } from '../operations/leakyrelu.js'
+import { leakyrelu } from '../operations/elementwise/leakyrelu.js'
 import { defineLayer, type Layer, type LayerOptions } from './layer.js'
 import { accepts, fixed, type NameValuePairs } from './property.js'
 

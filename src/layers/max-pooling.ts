@@ -1,6 +1,6 @@
 import { OptionError } from '../errors.js'
-import { maxpool } from '../operations/maxpool.js'
-import { maxpoolOperation } from '../operations/pooling.js'
+import { maxpool } from '../operations/pooling/maxpool.js'
+import { maxpoolOperation } from '../operations/pooling/pooling.js'
 import type { LayerOptions } from './layer.js'
 import { type PoolingLayer, poolingKind } from './pooling.js'
 import { type Check, fixed, type NameValuePairs, optionError } from './property.js'

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { OptionError } from '../errors.js'
-import type { BlockOptions } from '../operations/block-options.js'
-import type { PoolingOptions } from '../operations/pooling-geometry.js'
+import type { BlockOptions } from '../operations/block/block-options.js'
+import type { PoolingOptions } from '../operations/pooling/pooling-geometry.js'
 import { defineLayer, type Layer, type LayerKind } from './layer.js'
 import { accepts, derived, fixed, type PropertyDefinition } from './property.js'
 import {

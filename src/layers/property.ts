@@ -4,8 +4,8 @@ import { describe, normalized } from '../array/format.js'
 import { withoutRecording } from '../autodiff/record.js'
 import { OptionError } from '../errors.js'
 import { keep, makeArray, scope } from '../memory/scope.js'
-import { type ArrayData, dlarray, type FlatData } from '../operations/dlarray.js'
-import { relabelOperation } from '../operations/relabel.js'
+import { type ArrayData, dlarray, type FlatData } from '../operations/arrays/dlarray.js'
+import { relabelOperation } from '../operations/arrays/relabel.js'
 
 // Properties of layers: what each accepts, and the words when it gets something else.
 

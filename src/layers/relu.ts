@@ -1,4 +1,4 @@
-import { relu } from '../operations/relu.js'
+import { relu } from '../operations/elementwise/relu.js'
 import { defineLayer, type Layer, type LayerOptions } from './layer.js'
 import type { NameValuePairs } from './property.js'
 

@@ -1,4 +1,4 @@
-import { softmax, softmaxOperation } from '../operations/softmax.js'
+import { softmax, softmaxOperation } from '../operations/reductions/softmax.js'
 import { defineLayer, type Layer, type LayerOptions } from './layer.js'
 import type { NameValuePairs } from './property.js'
 

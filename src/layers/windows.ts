@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { ArrayInfo } from '../array/dlarray.js'
 import { describe, positionsOf } from '../array/format.js'
 import { DimensionError } from '../errors.js'
-import { resolvePadding } from '../operations/convolution-geometry.js'
+import { resolvePadding } from '../operations/convolution/convolution-geometry.js'
 import { accepts, type Check, optionError, type Place, positiveInteger } from './property.js'
 
 // What convolution and pooling layers share: windows over one, two or three dimensions, in MATLAB's forms.

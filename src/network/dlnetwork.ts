@@ -17,7 +17,7 @@ import {
 } from '../layers/layer.js'
 import { type LayerArray, layerArray } from '../layers/layer-array.js'
 import { heldArrays, scope } from '../memory/scope.js'
-import { currentStream, RandomStream } from '../operations/random.js'
+import { currentStream, RandomStream } from '../operations/arrays/random.js'
 import { type ExecutionPlan, planExecution, runPlan } from './execution-plan.js'
 import { describedInput, type ExampleInput, initializeGraph } from './initialization.js'
 import {

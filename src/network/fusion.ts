@@ -4,16 +4,16 @@ import { tapeOf, withoutRecording } from '../autodiff/record.js'
 import { asText, DimensionError, OptionError } from '../errors.js'
 import { blockPart, type Layer, ownParameters } from '../layers/layer.js'
 import type { LayerResult } from '../layers/layer-definition.js'
-import { blockOperation } from '../operations/block.js'
+import { relabelOperation } from '../operations/arrays/relabel.js'
+import { blockOperation } from '../operations/block/block.js'
 import {
   type BlockInputs,
   type BlockOptions,
   type BlockPart,
   blockPays,
   defaultBlock,
-} from '../operations/block-options.js'
+} from '../operations/block/block-options.js'
 import { backendFor } from '../operations/operation.js'
-import { relabelOperation } from '../operations/relabel.js'
 import type { LayerGraph } from './layer-graph.js'
 
 // Layers in series that run as one operation: convolution, normalization, activation, pooling, in this order, at least two

@@ -3,7 +3,7 @@ import { describe } from '../array/format.js'
 import { MemoryError, NetworkError } from '../errors.js'
 import type { InputLayer } from '../layers/input.js'
 import { inferLayer, initializeLayer, inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
-import type { RandomStream } from '../operations/random.js'
+import type { RandomStream } from '../operations/arrays/random.js'
 import {
   graphInputs,
   type LayerGraph,

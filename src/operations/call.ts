@@ -2,8 +2,8 @@ import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.j
 import { refuseRecording } from '../backends/current.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { makeArray, scoped } from '../memory/scope.js'
+import { label, stripdims } from './arrays/relabel.js'
 import { allocate, type Operation } from './operation.js'
-import { label, stripdims } from './relabel.js'
 
 // What stands between the functions users call and operations: numbers as operands, and `dataFormat`; and functions of the user's.
 

@@ -4,7 +4,7 @@ import { FileError } from '../errors.js'
 import { deserializeArrays, serializeArrays } from '../io/arrays.js'
 import { prepareFolder, readFileBytes, writeFileAtomically } from '../io/file.js'
 import { parseStrictJSON } from '../io/strict-json.js'
-import { dlarray } from '../operations/dlarray.js'
+import { dlarray } from '../operations/arrays/dlarray.js'
 import { withoutCheckpoints } from './checkpoint-browser.js'
 
 // A checkpoint is everything a run depends on, in one safetensors file: parameters, solver averages, histories and the order

@@ -5,7 +5,7 @@ import type { Problem } from '../errors.js'
 import { layerLabel } from '../layers/layer.js'
 import { scope } from '../memory/scope.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
-import { RandomStream } from '../operations/random.js'
+import { RandomStream } from '../operations/arrays/random.js'
 import { withLayerCopies } from './layer-copies.js'
 
 // Where a loss that is not a number comes from: a second forward pass that looks at every array.

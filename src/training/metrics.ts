@@ -3,7 +3,7 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import { DimensionError, TrainingError } from '../errors.js'
-import { channelLayout } from '../operations/layout.js'
+import { channelLayout } from '../operations/arrays/layout.js'
 
 /** Metrics known by name. */
 export const metricNames = ['accuracy', 'auc', 'fscore', 'precision', 'recall', 'rmse'] as const

@@ -4,8 +4,8 @@ import { type MiniBatch, releaseBatch } from '../data/minibatch.js'
 import { asText, DimensionError, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import { DlNetwork } from '../network/dlnetwork.js'
-import { dlarray } from '../operations/dlarray.js'
-import { currentStream } from '../operations/random.js'
+import { dlarray } from '../operations/arrays/dlarray.js'
+import { currentStream } from '../operations/arrays/random.js'
 import { type NetworkData, networkSource } from './network-data.js'
 
 export interface MinibatchpredictOptions {

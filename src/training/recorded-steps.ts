@@ -6,7 +6,7 @@ import type { Recording } from '../backends/wasm/recording.js'
 import type { MiniBatch } from '../data/minibatch.js'
 import { MemoryError } from '../errors.js'
 import { isFusionOn } from '../network/fusion.js'
-import { sameSize } from '../operations/sum.js'
+import { sameSize } from '../operations/reductions/sum.js'
 import { freshLike } from './solver-update.js'
 import type { ComputedStep, StepContext } from './training-step.js'
 

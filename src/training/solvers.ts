@@ -2,7 +2,7 @@ import type { DlArray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import { FileError } from '../errors.js'
 import { keep } from '../memory/scope.js'
-import { sameSize } from '../operations/sum.js'
+import { sameSize } from '../operations/reductions/sum.js'
 import {
   freshLike,
   gradientSquares,

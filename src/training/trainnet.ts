@@ -10,7 +10,7 @@ import {
 import { inputInfo, isInputLayer, isLayer, type Layer } from '../layers/layer.js'
 import { keep } from '../memory/scope.js'
 import { DlNetwork, dlnetwork } from '../network/dlnetwork.js'
-import { currentStream, RandomStream } from '../operations/random.js'
+import { currentStream, RandomStream } from '../operations/arrays/random.js'
 import { type Checkpoint, prepareCheckpoints, readCheckpoint } from './checkpoint.js'
 import { inputStatistics } from './input-statistics.js'
 import { withLayerCopies } from './layer-copies.js'

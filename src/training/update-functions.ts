@@ -5,7 +5,7 @@ import { withoutRecording } from '../autodiff/record.js'
 import { asText, DimensionError, OptionError } from '../errors.js'
 import { keep } from '../memory/scope.js'
 import { DlNetwork } from '../network/dlnetwork.js'
-import { sameSize } from '../operations/sum.js'
+import { sameSize } from '../operations/reductions/sum.js'
 import { freshLike, type SolverName, type Step, solverAverages, updateParameters } from './solver-update.js'
 
 // The solvers' rules for training loops of one's own. Parameters are an array, lists and records of arrays (nested as you

@@ -4,8 +4,8 @@ import { arrayDatastore, combine } from '../../src/data/datastore.js'
 import { minibatchqueue } from '../../src/data/minibatchqueue.js'
 import { onehotencode } from '../../src/data/onehot.js'
 import { DimensionError, OptionError } from '../../src/errors.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { RandomStream } from '../../src/operations/random.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { RandomStream } from '../../src/operations/arrays/random.js'
 
 const images = { values: Array.from({ length: 2 * 1 * 3 * 5 }, (_, i) => i), size: [2, 1, 3, 5] }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { categorical } from '../../src/data/categorical.js'
 import { onehotdecode, onehotencode, scores2label } from '../../src/data/onehot.js'
 import { DimensionError, OptionError } from '../../src/errors.js'
-import { dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
 
 const colors = ['red', 'blue', 'red', 'green', 'yellow', 'blue']
 

@@ -5,8 +5,8 @@ import { arrayDatastore, combine, datastoreSource, streamSource } from '../../sr
 import type { MiniBatch } from '../../src/data/minibatch.js'
 import { inMemorySource } from '../../src/data/source.js'
 import { DimensionError, OptionError, TrainingError } from '../../src/errors.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { RandomStream } from '../../src/operations/random.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { RandomStream } from '../../src/operations/arrays/random.js'
 
 const range = (count: number, first = 0) => Array.from({ length: count }, (_, i) => first + i)
 

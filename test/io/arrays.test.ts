@@ -17,7 +17,7 @@ import { FileError, OptionError } from '../../src/errors.js'
 import { deserializeArrays, loadArrays, saveArrays, serializeArrays } from '../../src/io/arrays.js'
 import { encodeSafetensors } from '../../src/io/safetensors.js'
 import { scope } from '../../src/memory/scope.js'
-import { dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
 
 let folder: string
 beforeEach(() => {

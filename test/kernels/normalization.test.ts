@@ -21,7 +21,7 @@ const TOLERANCE = 5e-7
 /** Sums over many elements with cancelling signs. */
 const SUMS = 2e-6
 const epsilon = 1e-5
-/** Elements in a part, and bytes of statistics: as in kernels/normalization.ts. */
+/** Elements in a part, and bytes of statistics: as in kernels/normalization/normalization.ts. */
 const PART = 16384
 
 const layouts: Layout[] = [

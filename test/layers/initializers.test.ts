@@ -4,7 +4,7 @@ import { convolution1dLayer, convolution2dLayer } from '../../src/layers/convolu
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import type { WeightsInitializerName } from '../../src/layers/initializers.js'
 import { initializeLayer } from '../../src/layers/layer.js'
-import { RandomStream } from '../../src/operations/random.js'
+import { RandomStream } from '../../src/operations/arrays/random.js'
 
 beforeAll(() => setBackend('reference'))
 

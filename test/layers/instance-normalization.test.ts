@@ -16,11 +16,11 @@ import {
   setLearnable,
 } from '../../src/layers/layer.js'
 import { scope } from '../../src/memory/scope.js'
-import { times } from '../../src/operations/arithmetic.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { instancenorm } from '../../src/operations/instancenorm.js'
-import { RandomStream, randn } from '../../src/operations/random.js'
-import { sum } from '../../src/operations/sum.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { RandomStream, randn } from '../../src/operations/arrays/random.js'
+import { times } from '../../src/operations/elementwise/arithmetic.js'
+import { instancenorm } from '../../src/operations/normalization/instancenorm.js'
+import { sum } from '../../src/operations/reductions/sum.js'
 import { DOUBLE, expectClose } from '../support/close.js'
 import { runLayer } from '../support/layers.js'
 

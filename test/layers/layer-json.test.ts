@@ -24,7 +24,7 @@ import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../s
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
-import { RandomStream, randn } from '../../src/operations/random.js'
+import { RandomStream, randn } from '../../src/operations/arrays/random.js'
 
 beforeAll(() => setBackend('reference'))
 

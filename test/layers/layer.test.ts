@@ -21,9 +21,9 @@ import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
 import { accepts, numeric, settable } from '../../src/layers/property.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
-import { minus, plus } from '../../src/operations/arithmetic.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { RandomStream, randn } from '../../src/operations/random.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { RandomStream, randn } from '../../src/operations/arrays/random.js'
+import { minus, plus } from '../../src/operations/elementwise/arithmetic.js'
 import { runLayer } from '../support/layers.js'
 
 beforeAll(() => setBackend('reference'))

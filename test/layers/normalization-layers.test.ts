@@ -14,11 +14,11 @@ import {
   stateOf,
 } from '../../src/layers/layer.js'
 import { layerNormalizationLayer } from '../../src/layers/layer-normalization.js'
-import { batchnorm } from '../../src/operations/batchnorm.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { groupnorm } from '../../src/operations/groupnorm.js'
-import { layernorm } from '../../src/operations/layernorm.js'
-import { RandomStream, randn } from '../../src/operations/random.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { RandomStream, randn } from '../../src/operations/arrays/random.js'
+import { batchnorm } from '../../src/operations/normalization/batchnorm.js'
+import { groupnorm } from '../../src/operations/normalization/groupnorm.js'
+import { layernorm } from '../../src/operations/normalization/layernorm.js'
 import { DOUBLE, expectClose } from '../support/close.js'
 import { runLayer } from '../support/layers.js'
 

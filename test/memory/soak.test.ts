@@ -5,11 +5,11 @@ import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setBackend, setThreads, wasmBackend } from '../../src/backends/current.js'
 import { memory } from '../../src/backends/memory.js'
 import { scope } from '../../src/memory/scope.js'
-import { minus, times } from '../../src/operations/arithmetic.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { instancenorm } from '../../src/operations/instancenorm.js'
-import { mse } from '../../src/operations/mse.js'
-import { relu } from '../../src/operations/relu.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { minus, times } from '../../src/operations/elementwise/arithmetic.js'
+import { relu } from '../../src/operations/elementwise/relu.js'
+import { mse } from '../../src/operations/losses/mse.js'
+import { instancenorm } from '../../src/operations/normalization/instancenorm.js'
 
 const STEPS = 10_000
 

@@ -22,8 +22,8 @@ import { scope } from '../../src/memory/scope.js'
 import { type DlNetwork, dlnetwork } from '../../src/network/dlnetwork.js'
 import { networkDataLayout } from '../../src/network/network-data-layout.js'
 import { deserializeNetwork, loadNetwork, saveNetwork, serializeNetwork } from '../../src/network/network-file.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { RandomStream } from '../../src/operations/random.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { RandomStream } from '../../src/operations/arrays/random.js'
 
 let folder: string
 beforeEach(() => {

@@ -14,7 +14,7 @@ import { getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor } from
 import { networkDataLayout } from '../../src/network/network-data-layout.js'
 import { summary } from '../../src/network/network-display.js'
 import type { NetworkInput } from '../../src/network/network-input.js'
-import { dlarray, finddim } from '../../src/operations/dlarray.js'
+import { dlarray, finddim } from '../../src/operations/arrays/dlarray.js'
 import { message } from '../support/message.js'
 
 const count = (n: number) => Float32Array.from({ length: n }, (_, i) => i + 1)

@@ -13,7 +13,7 @@ import { type DlNetwork, dlnetwork } from '../../src/network/dlnetwork.js'
 import { planExecution } from '../../src/network/execution-plan.js'
 import { graphInputs, graphOutputs, topologicalOrder } from '../../src/network/layer-graph.js'
 import { networkDataLayout } from '../../src/network/network-data-layout.js'
-import { dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { additionLayer, splitLayer } from './test-layers.js'
 
 /** A node of a random graph: what it is, and which earlier outputs it reads. */

@@ -6,12 +6,17 @@ import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setThreads, wasmBackend } from '../../src/backends/current.js'
 import { DimensionError, OptionError } from '../../src/errors.js'
 import { scope } from '../../src/memory/scope.js'
-import { times } from '../../src/operations/arithmetic.js'
-import { blockOperation } from '../../src/operations/block.js'
-import { composedBlock } from '../../src/operations/block-composed.js'
-import { type BlockInputs, type BlockOptions, blockPays, defaultBlock } from '../../src/operations/block-options.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { sum } from '../../src/operations/sum.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { blockOperation } from '../../src/operations/block/block.js'
+import { composedBlock } from '../../src/operations/block/block-composed.js'
+import {
+  type BlockInputs,
+  type BlockOptions,
+  blockPays,
+  defaultBlock,
+} from '../../src/operations/block/block-options.js'
+import { times } from '../../src/operations/elementwise/arithmetic.js'
+import { sum } from '../../src/operations/reductions/sum.js'
 import { expectClose } from '../support/close.js'
 import { normals } from '../support/random.js'
 

@@ -1,6 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { createWasmBackend } from '../../src/backends/wasm/backend.js'
-import { launchMatrixProduct, matrixProduct, referenceMatrixProduct } from '../../src/operations/matrix-product.js'
+import {
+  launchMatrixProduct,
+  matrixProduct,
+  referenceMatrixProduct,
+} from '../../src/operations/products/matrix-product.js'
 import { expectClose, SINGLE } from '../support/close.js'
 import { normals } from '../support/random.js'
 

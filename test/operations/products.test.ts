@@ -3,22 +3,22 @@ import type { DlArray } from '../../src/array/dlarray.js'
 import { dlfeval } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setThreads } from '../../src/backends/current.js'
-import { plus, times } from '../../src/operations/arithmetic.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import { padAdjointOperation, padOperation } from '../../src/operations/arrays/pad.js'
 import {
   convolutionBiasGradientOperation,
   convolutionFilterGradientOperation,
   dlconvOperation,
   dltranspconvOperation,
-} from '../../src/operations/convolution.js'
-import { dlarray } from '../../src/operations/dlarray.js'
-import { dlconv } from '../../src/operations/dlconv.js'
-import { dltranspconv } from '../../src/operations/dltranspconv.js'
-import { fullyconnect, fullyconnectOperation } from '../../src/operations/fullyconnect.js'
-import { mtimes } from '../../src/operations/mtimes.js'
+} from '../../src/operations/convolution/convolution.js'
+import { dlconv } from '../../src/operations/convolution/dlconv.js'
+import { dltranspconv } from '../../src/operations/convolution/dltranspconv.js'
+import { plus, times } from '../../src/operations/elementwise/arithmetic.js'
 import type { Operation, Sample } from '../../src/operations/operation.js'
-import { padAdjointOperation, padOperation } from '../../src/operations/pad.js'
-import { pagemtimes, pagemtimesOperation } from '../../src/operations/pagemtimes.js'
-import { sum } from '../../src/operations/sum.js'
+import { fullyconnect, fullyconnectOperation } from '../../src/operations/products/fullyconnect.js'
+import { mtimes } from '../../src/operations/products/mtimes.js'
+import { pagemtimes, pagemtimesOperation } from '../../src/operations/products/pagemtimes.js'
+import { sum } from '../../src/operations/reductions/sum.js'
 import { expectClose, SINGLE } from '../support/close.js'
 
 /** Central differences in float64 with a step of 1e-5: rounding and truncation both stay below this. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import type { DlArray } from '../../src/array/dlarray.js'
 import { numel } from '../../src/array/format.js'
-import { dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
 
 /** Formats in any order of labels: S and U up to twice, C, B and T up to once, at least one label. */
 export const formats: fc.Arbitrary<string> = fc

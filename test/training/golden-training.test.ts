@@ -8,7 +8,7 @@ import { instanceNormalizationLayer } from '../../src/layers/instance-normalizat
 import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
-import { dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { trainingOptions } from '../../src/training/training-options.js'
 import { trainnet } from '../../src/training/trainnet.js'
 import { expectClose } from '../support/close.js'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DimensionError, TrainingError } from '../../src/errors.js'
-import { dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { type MetricName, metricOf } from '../../src/training/metrics.js'
 
 /** Scores and one-hot targets as C x B arrays, from rows of scores and classes. */

@@ -9,7 +9,7 @@ import { instanceNormalizationLayer } from '../../src/layers/instance-normalizat
 import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
-import { RandomStream } from '../../src/operations/random.js'
+import { RandomStream } from '../../src/operations/arrays/random.js'
 import { type OutputFcnInfo, trainingOptions } from '../../src/training/training-options.js'
 import { trainnet } from '../../src/training/trainnet.js'
 

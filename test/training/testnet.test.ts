@@ -12,7 +12,7 @@ import { imageInputLayer } from '../../src/layers/image-input.js'
 import { layerArray } from '../../src/layers/layer-array.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
 import { dlnetwork } from '../../src/network/dlnetwork.js'
-import { dlarray } from '../../src/operations/dlarray.js'
+import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { minibatchpredict } from '../../src/training/minibatchpredict.js'
 import { testnet } from '../../src/training/testnet.js'
 

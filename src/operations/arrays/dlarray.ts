@@ -1,0 +1,304 @@
+import { checkArray, type DlArray, isdlarray, type Nested, type UnderlyingType } from '../../array/dlarray.js'
+import {
+  type Canonical,
+  canonical,
+  checkFormat,
+  describe,
+  normalized,
+  numel,
+  positionsOf,
+  strides,
+  type ValidFormat,
+} from '../../array/format.js'
+import type { Elements } from '../../array/storage.js'
+import { asText, DimensionError, OptionError } from '../../errors.js'
+import { makeArray, scoped } from '../../memory/scope.js'
+import { allocate } from '../operation.js'
+import { cast } from './cast.js'
+import { permuteOperation } from './permute.js'
+import { label, relabelOperation, stripdims } from './relabel.js'
+
+/** Flat elements that an array can be made of. */
+export type FlatData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | readonly number[]
+
+export interface DlArrayOptions {
+  /** Order of flat elements: `'column'` (default, first index fastest) or `'row'` (last index fastest). */
+  readonly order?: 'column' | 'row'
+  /** Class of the elements; default `'single'`, or that of a DlArray given. */
+  readonly type?: UnderlyingType
+}
+
+/** What `dlarray` takes besides flat elements with a size. */
+export type ArrayData = Nested | DlArray
+
+/**
+ * Makes a deep-learning array.
+ *
+ * | call | result |
+ * | --- | --- |
+ * | `dlarray(nested)` | unformatted; `nested[i][j]` becomes element (i+1, j+1), a number a 1-by-1 array, `[1, 2, 3]` a column |
+ * | `dlarray(nested, format)` | formatted: one label per dimension, moved to the order S, C, B, T, U |
+ * | `dlarray(flat, size, format?)` | from a typed array (or list of numbers) and a size; column-major unless `order: 'row'` |
+ * | `dlarray(X, format?)` | from a DlArray; `format` replaces its format |
+ *
+ * The last argument may be options: `order` and `type` (`'single'` by default, `'double'`, `'logical'`). Extra labels make
+ * singleton dimensions. A vector with one label is a column: `dlarray([1, 2], 'C')` has format `CU`.
+ *
+ * Errors: a {@link DimensionError} for ragged nesting, a size that does not fit, too few labels or labels that are none; an
+ * {@link OptionError} for anything that is not data. Source: MATLAB, `dlarray`.
+ */
+export function dlarray<F extends string>(data: DlArray<F>, options?: DlArrayOptions): DlArray<F>
+export function dlarray(data: Nested | FlatData, options?: DlArrayOptions): DlArray<''>
+export function dlarray(data: FlatData, size: readonly number[], options?: DlArrayOptions): DlArray<''>
+export function dlarray<const F extends string>(
+  data: FlatData,
+  size: readonly number[],
+  format: ValidFormat<F>,
+  options?: DlArrayOptions,
+): DlArray<Canonical<F>>
+// Last, so that compilers show what it says about a format that is none.
+export function dlarray<const F extends string>(
+  data: ArrayData | FlatData,
+  format: ValidFormat<F>,
+  options?: DlArrayOptions,
+): DlArray<Canonical<F>>
+export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray {
+  while (rest.length > 0 && rest.at(-1) === undefined) rest.pop()
+  const options = checkOptions(isPlainObject(rest.at(-1)) ? (rest.pop() as DlArrayOptions) : {})
+  const size = Array.isArray(rest[0]) ? checkSize(rest.shift() as number[]) : undefined
+  const format = rest.shift()
+  if (rest.length > 0 || (format !== undefined && typeof format !== 'string'))
+    throw new OptionError({
+      call: 'dlarray',
+      expects: 'data, a size, a format and options, in this order',
+      got:
+        format === undefined || typeof format === 'string'
+          ? `${kindOf(rest[0])} where the options belong`
+          : `${kindOf(format)} where the format belongs`,
+      remedy: "Write dlarray(values, [28, 28, 3], 'SSC', { type: 'single' }).",
+    })
+  if (format !== undefined) checkFormat(format, 'dlarray')
+  if (isdlarray(data)) return fromArray(data, size, format, options)
+  const isFlat = ArrayBuffer.isView(data) || size !== undefined
+  if (!isFlat && options.order !== undefined) throw orderIgnored('nested lists, which are read by index')
+  const made = isFlat ? fromFlat(data as FlatData, size) : fromNested(data as Nested)
+  const type = options.type ?? 'single'
+  if (options.order === 'row') return fromRowMajor(made.elements, made.size, format, type)
+  return format ? labelled(made.elements, made.size, format, type) : build(made.elements, made.size, '', type)
+}
+
+/** What a misplaced argument is, for messages. */
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (isdlarray(value)) return 'a dlarray'
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+function orderIgnored(got: string): OptionError {
+  return new OptionError({
+    call: 'dlarray',
+    expects: 'the option order only with flat elements and their size',
+    got: `it with ${got}`,
+    remedy: 'Leave it out.',
+  })
+}
+
+function checkOptions(options: DlArrayOptions): DlArrayOptions {
+  for (const [key, value] of Object.entries(options)) {
+    const accepted = key === 'order' ? ['column', 'row'] : key === 'type' ? ['single', 'double', 'logical'] : undefined
+    if (value !== undefined && !accepted?.includes(value as string))
+      throw new OptionError({
+        call: 'dlarray',
+        expects: accepted ? `${key} among ${accepted.join(', ')}` : 'the options order and type',
+        got: accepted ? asText(value) : `'${key}'`,
+        remedy: accepted ? 'Leave it out for the default.' : 'Check the spelling, or leave it out.',
+      })
+  }
+  return options
+}
+
+function checkSize(size: readonly unknown[]): number[] {
+  if (size.some((extent) => !Number.isInteger(extent) || (extent as number) < 0))
+    throw new DimensionError({
+      call: 'dlarray',
+      expects: 'a size of whole numbers, none negative',
+      got: `[${size.map((extent) => (typeof extent === 'number' ? extent : typeof extent)).join(', ')}]`,
+      remedy: 'Give the extent of each dimension, for instance [28, 28, 3].',
+    })
+  return size as number[]
+}
+
+function fromArray(
+  data: DlArray,
+  size: readonly number[] | undefined,
+  format: string | undefined,
+  { type, order }: DlArrayOptions,
+): DlArray {
+  if (size)
+    throw new OptionError({
+      call: 'dlarray',
+      expects: 'a DlArray without a size',
+      got: `[${size.join(', ')}] beside ${describe(data)}`,
+      remedy: 'Use reshape(X, size).',
+    })
+  if (order !== undefined) throw orderIgnored('a DlArray')
+  return scoped(() => {
+    const X = cast(data, type ?? data.underlyingType)
+    if (format === undefined) return X
+    const plain = stripdims(X)
+    if (format === '') return plain
+    return withFormat(plain, format)
+  })
+}
+
+/** An unformatted array with labels. */
+function withFormat(X: DlArray, format: string): DlArray {
+  const column = columnFor(X.size, format)
+  return label(column ? relabelOperation.run({ X }, { size: column, dims: '' }) : X, format, 'dlarray')
+}
+
+/** With one label a vector becomes a column, whichever way it lies. */
+function columnFor(size: readonly number[], format: string): number[] | undefined {
+  return format.length === 1 && size.length === 2 && size[0] === 1 && size[1] !== 1 ? [size[1]!, 1] : undefined
+}
+
+function fromFlat(data: FlatData, size: readonly number[] | undefined) {
+  if (!ArrayBuffer.isView(data) && !Array.isArray(data)) throw notData(data)
+  const isNumber = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
+  if (Array.isArray(data) && !data.every(isNumber)) throw notData(data.find((value) => !isNumber(value)))
+  if (
+    ArrayBuffer.isView(data) &&
+    (data instanceof BigInt64Array || data instanceof BigUint64Array || data instanceof DataView)
+  )
+    throw notData(data)
+  const extents = size ?? [data.length]
+  if (numel(extents) !== data.length)
+    throw new DimensionError({
+      call: 'dlarray',
+      expects: `${numel(extents)} elements for size [${extents.join(', ')}]`,
+      got: `${data.length}`,
+      remedy: 'Give as many elements as the product of the size.',
+    })
+  return { elements: data, size: extents }
+}
+
+/** Elements with the last index fastest: a column-major array of the reversed size, its dimensions turned round. */
+function fromRowMajor(
+  data: FlatData,
+  size: readonly number[],
+  format: string | undefined,
+  type: UnderlyingType,
+): DlArray {
+  return scoped(() => {
+    const turned = build(data, [...size].reverse(), '', type)
+    const order = size.length > 1 ? size.map((_, d) => size.length - 1 - d) : [0, 1]
+    const X = permuteOperation.run({ X: turned }, { order })
+    return format ? withFormat(X, format) : X
+  })
+}
+
+function fromNested(data: Nested): { elements: Elements; size: number[] } {
+  const size: number[] = []
+  for (let level: unknown = data; Array.isArray(level) || ArrayBuffer.isView(level); level = (level as unknown[])[0]) {
+    size.push((level as ArrayLike<unknown>).length)
+    if ((level as ArrayLike<unknown>).length === 0) break
+  }
+  const elements = new Float64Array(numel(size))
+  const step = strides(size)
+  const fill = (value: unknown, depth: number, offset: number, path: string) => {
+    const list =
+      Array.isArray(value) || ArrayBuffer.isView(value) ? (value as unknown as ArrayLike<unknown>) : undefined
+    if (depth === size.length) {
+      if (list) throw ragged(path, 'a number', `a list of ${list.length}`)
+      if (typeof value !== 'number' && typeof value !== 'boolean') throw notData(value, path)
+      elements[offset] = Number(value)
+      return
+    }
+    if (!list || list.length !== size[depth])
+      throw ragged(path, `a list of ${size[depth]}`, list ? `a list of ${list.length}` : `a ${typeof value}`)
+    for (let i = 0; i < list.length; i++) fill(list[i], depth + 1, offset + i * step[depth]!, `${path}[${i}]`)
+  }
+  fill(data, 0, 0, 'values')
+  return { elements, size }
+}
+
+function ragged(path: string, expected: string, got: string): DimensionError {
+  return new DimensionError({
+    call: 'dlarray',
+    expects: `nested lists of equal lengths: ${expected} at ${path}`,
+    got,
+    remedy: 'Give every row the same number of elements.',
+  })
+}
+
+function notData(value: unknown, path = 'the data'): OptionError {
+  return new OptionError({
+    call: 'dlarray',
+    expects: `numbers, nested lists of numbers, a typed array or a DlArray at ${path}`,
+    got:
+      value === null
+        ? 'null'
+        : Array.isArray(value)
+          ? 'a list'
+          : typeof value === 'object'
+            ? (value.constructor?.name ?? 'an object')
+            : typeof value,
+    remedy: 'Convert the values to numbers first.',
+  })
+}
+
+/** Formatted elements of an array whose dimensions stand in the order of `format`. */
+function labelled(data: FlatData, size: readonly number[], format: string, type: UnderlyingType): DlArray {
+  const inOrder = canonical(format) === format && format.length >= size.length
+  const column = columnFor(size, format)
+  if (inOrder) return build(data, column ?? size, format, type)
+  return scoped(() => label(build(data, column ?? size, '', type), format, 'dlarray'))
+}
+
+function build(data: FlatData | Elements, size: readonly number[], dims: string, type: UnderlyingType): DlArray {
+  const info = { ...normalized(size, dims), type }
+  const storage = allocate(info)
+  const view = storage.view()
+  if (type === 'logical') for (let i = 0; i < data.length; i++) view[i] = data[i] === 0 ? 0 : 1
+  else view.set(data as ArrayLike<number>)
+  return makeArray(storage, info.size, info.dims, type)
+}
+
+function isPlainObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}
+
+/** The format of an array, `''` without one. Source: MATLAB, `dims`. */
+export function dims<F extends string>(X: DlArray<F>): F {
+  checkArray(X, 'dims')
+  return X.dims
+}
+
+/** The dimensions, counted from 1, that carry a label; empty when there is none. Source: MATLAB, `finddim`. */
+export function finddim(X: { readonly dims: string }, name: string): number[] {
+  checkFormat(name, 'finddim')
+  return positionsOf(X.dims, name).map((position) => position + 1)
+}
+
+/** The elements in stored order, as a typed array with its own memory; not traced. Source: MATLAB, `extractdata`. */
+export function extractdata(X: DlArray): Float32Array | Float64Array {
+  checkArray(X, 'extractdata')
+  return X.values()
+}
+
+/** `'single'`, `'double'` or `'logical'`. Source: MATLAB, `underlyingType`. */
+export function underlyingType(X: DlArray): UnderlyingType {
+  checkArray(X, 'underlyingType')
+  return X.underlyingType
+}
