@@ -9,7 +9,7 @@ import {
   batchnormWithStatistics,
   batchnormWithStatisticsOperation,
 } from '../operations/normalization/batchnorm.js'
-import { defineLayer } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import {
   checkVectors,
   epsilonProperty,

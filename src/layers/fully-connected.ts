@@ -10,7 +10,8 @@ import {
   type WeightsInitializerName,
   weightsInitializer,
 } from './initializers.js'
-import { defineLayer, type Layer, type LayerOptions } from './layer.js'
+import type { Layer, LayerOptions } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import {
   accepts,
   autoCount,

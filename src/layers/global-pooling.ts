@@ -1,7 +1,8 @@
 import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { relabelOperation } from '../operations/arrays/relabel.js'
 import { avgpool, maxpool } from '../operations/pooling/maxpool.js'
-import { defineLayer, type Layer, type LayerKind, type LayerOptions } from './layer.js'
+import type { Layer, LayerOptions } from './layer.js'
+import { defineLayer, type LayerKind } from './layer-kind.js'
 import type { NameValuePairs } from './property.js'
 import { type Rank, windowedInput } from './windows.js'
 

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { groupnorm, groupnormOperation, type NumGroups } from '../operations/normalization/groupnorm.js'
-import { defineLayer } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import {
   checkVectors,
   epsilonProperty,

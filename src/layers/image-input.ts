@@ -11,7 +11,7 @@ import {
   normalizationText,
   normalize,
 } from './input-normalization.js'
-import { defineLayer } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
 
 export interface ImageInputLayer extends NormalizingLayer {

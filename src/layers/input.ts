@@ -3,7 +3,8 @@ import type { ArrayInfo } from '../array/dlarray.js'
 import { canonical, checkFormat, describe, normalized, storedOrder } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { label } from '../operations/arrays/relabel.js'
-import { defineLayer, type Layer, type LayerOptions } from './layer.js'
+import type { Layer, LayerOptions } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import { accepts, type Check, fixed, type NameValuePairs, nonnegativeInteger, optionError } from './property.js'
 
 export interface InputLayer extends Layer {

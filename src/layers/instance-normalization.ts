@@ -1,5 +1,5 @@
 import { instancenorm, instancenormOperation } from '../operations/normalization/instancenorm.js'
-import { defineLayer } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import {
   checkVectors,
   epsilonProperty,

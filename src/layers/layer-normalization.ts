@@ -5,7 +5,7 @@ import {
   type OperationDimension,
   operationDimensions,
 } from '../operations/normalization/layernorm.js'
-import { defineLayer } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import {
   checkVectors,
   epsilonProperty,

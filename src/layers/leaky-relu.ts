@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { leakyrelu } from '../operations/elementwise/leakyrelu.js'
-import { defineLayer, type Layer, type LayerOptions } from './layer.js'
+import type { Layer, LayerOptions } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs } from './property.js'
 
 export interface LeakyReluLayer extends Layer {

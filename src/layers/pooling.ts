@@ -3,7 +3,8 @@ import type { ArrayInfo, DlArray } from '../array/dlarray.js'
 import { OptionError } from '../errors.js'
 import type { BlockOptions } from '../operations/block/block-options.js'
 import type { PoolingOptions } from '../operations/pooling/pooling-geometry.js'
-import { defineLayer, type Layer, type LayerKind } from './layer.js'
+import type { Layer } from './layer.js'
+import { defineLayer, type LayerKind } from './layer-kind.js'
 import { accepts, derived, fixed, type PropertyDefinition } from './property.js'
 import {
   bracketText,

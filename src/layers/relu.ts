@@ -1,5 +1,6 @@
 import { relu } from '../operations/elementwise/relu.js'
-import { defineLayer, type Layer, type LayerOptions } from './layer.js'
+import type { Layer, LayerOptions } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import type { NameValuePairs } from './property.js'
 
 export interface ReluLayer extends Layer {}

@@ -10,7 +10,7 @@ import {
   normalizationProperties,
   normalize,
 } from './input-normalization.js'
-import { defineLayer } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
 
 export interface SequenceInputOptions extends InputNormalizationOptions {

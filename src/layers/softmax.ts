@@ -1,5 +1,6 @@
 import { softmax, softmaxOperation } from '../operations/reductions/softmax.js'
-import { defineLayer, type Layer, type LayerOptions } from './layer.js'
+import type { Layer, LayerOptions } from './layer.js'
+import { defineLayer } from './layer-kind.js'
 import type { NameValuePairs } from './property.js'
 
 export interface SoftmaxLayer extends Layer {}

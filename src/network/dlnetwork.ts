@@ -4,18 +4,9 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
 import { asText, NetworkError, OptionError } from '../errors.js'
-import {
-  copyLayer,
-  type FactorKind,
-  getFactor,
-  isInputLayer,
-  isLayer,
-  type Layer,
-  learnablesOf,
-  setFactor,
-  stateOf,
-} from '../layers/layer.js'
+import { copyLayer, isInputLayer, isLayer, type Layer } from '../layers/layer.js'
 import { type LayerArray, layerArray } from '../layers/layer-array.js'
+import { type FactorKind, getFactor, learnablesOf, setFactor, stateOf } from '../layers/layer-parameters.js'
 import { heldArrays, scope } from '../memory/scope.js'
 import { currentStream, RandomStream } from '../operations/arrays/random.js'
 import { type ExecutionPlan, planExecution, runPlan } from './execution-plan.js'

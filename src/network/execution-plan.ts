@@ -1,6 +1,7 @@
 import type { DlArray } from '../array/dlarray.js'
-import { evaluateLayer, isInputLayer } from '../layers/layer.js'
+import { isInputLayer } from '../layers/layer.js'
 import type { LayerContext, LayerResult } from '../layers/layer-definition.js'
+import { evaluateLayer } from '../layers/layer-running.js'
 import { freeEarly, scope } from '../memory/scope.js'
 import { fusedSteps, runAsBlock } from './fusion.js'
 import { type LayerGraph, type Port, portKey, sourcesOf, topologicalOrder } from './layer-graph.js'

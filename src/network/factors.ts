@@ -1,5 +1,6 @@
 import { OptionError } from '../errors.js'
-import { copyLayer, type FactorKind, getFactor, isLayer, type Layer, setFactor } from '../layers/layer.js'
+import { copyLayer, isLayer, type Layer } from '../layers/layer.js'
+import { type FactorKind, getFactor, setFactor } from '../layers/layer-parameters.js'
 import { DlNetwork } from './dlnetwork.js'
 
 // Learn-rate and L2 factors as MATLAB's functions, for a layer or for a parameter of a network.

@@ -2,7 +2,8 @@ import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import { MemoryError, NetworkError } from '../errors.js'
 import type { InputLayer } from '../layers/input.js'
-import { inferLayer, initializeLayer, inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
+import { inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
+import { inferLayer, initializeLayer } from '../layers/layer-running.js'
 import type { RandomStream } from '../operations/arrays/random.js'
 import {
   graphInputs,

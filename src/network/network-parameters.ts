@@ -1,15 +1,7 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { DimensionError, NetworkError } from '../errors.js'
-import {
-  checkState,
-  type Layer,
-  layerLabel,
-  learnablesOf,
-  properties,
-  setLearnable,
-  setState,
-  stateOf,
-} from '../layers/layer.js'
+import { type Layer, layerLabel, properties } from '../layers/layer.js'
+import { checkState, learnablesOf, setLearnable, setState, stateOf } from '../layers/layer-parameters.js'
 import { type LayerGraph, layerNamed } from './layer-graph.js'
 import type { ParameterRow } from './network-display.js'
 

@@ -3,7 +3,7 @@ import { setBackend } from '../../src/backends/current.js'
 import { convolution1dLayer, convolution2dLayer } from '../../src/layers/convolution.js'
 import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import type { WeightsInitializerName } from '../../src/layers/initializers.js'
-import { initializeLayer } from '../../src/layers/layer.js'
+import { initializeLayer } from '../../src/layers/layer-running.js'
 import { RandomStream } from '../../src/operations/arrays/random.js'
 
 beforeAll(() => setBackend('reference'))

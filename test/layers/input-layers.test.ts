@@ -5,15 +5,8 @@ import { featureInputLayer } from '../../src/layers/feature-input.js'
 import { image3dInputLayer, imageInputLayer } from '../../src/layers/image-input.js'
 import { inputLayer } from '../../src/layers/input.js'
 import { type NormalizingLayer, needsStatistics, setStatistics } from '../../src/layers/input-normalization.js'
-import {
-  copyLayer,
-  inferLayer,
-  initializeLayer,
-  inputInfo,
-  isInputLayer,
-  type Layer,
-  properties,
-} from '../../src/layers/layer.js'
+import { copyLayer, inputInfo, isInputLayer, type Layer, properties } from '../../src/layers/layer.js'
+import { inferLayer, initializeLayer } from '../../src/layers/layer-running.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'

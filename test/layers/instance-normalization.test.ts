@@ -4,17 +4,9 @@ import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setBackend } from '../../src/backends/current.js'
 import { OptionError } from '../../src/errors.js'
 import { type InstanceNormalizationLayer, instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
-import {
-  copyLayer,
-  getFactor,
-  inferLayer,
-  initializeLayer,
-  type Layer,
-  learnablesOf,
-  properties,
-  setFactor,
-  setLearnable,
-} from '../../src/layers/layer.js'
+import { copyLayer, type Layer, properties } from '../../src/layers/layer.js'
+import { getFactor, learnablesOf, setFactor, setLearnable } from '../../src/layers/layer-parameters.js'
+import { inferLayer, initializeLayer } from '../../src/layers/layer-running.js'
 import { scope } from '../../src/memory/scope.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/arrays/random.js'

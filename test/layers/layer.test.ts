@@ -7,16 +7,10 @@ import { NetworkError, OptionError } from '../../src/errors.js'
 import { convolution1dLayer, convolution2dLayer } from '../../src/layers/convolution.js'
 import { imageInputLayer } from '../../src/layers/image-input.js'
 import { instanceNormalizationLayer } from '../../src/layers/instance-normalization.js'
-import {
-  copyLayer,
-  defineLayer,
-  inferLayer,
-  initializeLayer,
-  isLayer,
-  type Layer,
-  setState,
-  stateOf,
-} from '../../src/layers/layer.js'
+import { copyLayer, isLayer, type Layer } from '../../src/layers/layer.js'
+import { defineLayer } from '../../src/layers/layer-kind.js'
+import { setState, stateOf } from '../../src/layers/layer-parameters.js'
+import { inferLayer, initializeLayer } from '../../src/layers/layer-running.js'
 import { maxPooling2dLayer } from '../../src/layers/max-pooling.js'
 import { accepts, numeric, settable } from '../../src/layers/property.js'
 import { reluLayer } from '../../src/layers/relu.js'

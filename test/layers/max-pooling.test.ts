@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setBackend } from '../../src/backends/current.js'
-import { inferLayer, initializeLayer, type Layer, properties } from '../../src/layers/layer.js'
+import { type Layer, properties } from '../../src/layers/layer.js'
+import { inferLayer, initializeLayer } from '../../src/layers/layer-running.js'
 import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../src/layers/max-pooling.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/arrays/random.js'

@@ -3,17 +3,10 @@ import type { DlArray } from '../../src/array/dlarray.js'
 import { setBackend } from '../../src/backends/current.js'
 import { batchNormalizationLayer } from '../../src/layers/batch-normalization.js'
 import { groupNormalizationLayer } from '../../src/layers/group-normalization.js'
-import {
-  evaluateLayer,
-  getFactor,
-  inferLayer,
-  initializeLayer,
-  type Layer,
-  learnablesOf,
-  properties,
-  stateOf,
-} from '../../src/layers/layer.js'
+import { type Layer, properties } from '../../src/layers/layer.js'
 import { layerNormalizationLayer } from '../../src/layers/layer-normalization.js'
+import { getFactor, learnablesOf, stateOf } from '../../src/layers/layer-parameters.js'
+import { evaluateLayer, inferLayer, initializeLayer } from '../../src/layers/layer-running.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/arrays/random.js'
 import { batchnorm } from '../../src/operations/normalization/batchnorm.js'

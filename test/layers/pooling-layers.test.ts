@@ -13,7 +13,8 @@ import {
   globalMaxPooling2dLayer,
   globalMaxPooling3dLayer,
 } from '../../src/layers/global-pooling.js'
-import { inferLayer, initializeLayer, type Layer, properties } from '../../src/layers/layer.js'
+import { type Layer, properties } from '../../src/layers/layer.js'
+import { inferLayer, initializeLayer } from '../../src/layers/layer-running.js'
 import { leakyReluLayer } from '../../src/layers/leaky-relu.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/arrays/random.js'

@@ -1,6 +1,7 @@
 import type { DlArray } from '../../src/array/dlarray.js'
 import { DimensionError } from '../../src/errors.js'
-import { defineLayer, type Layer } from '../../src/layers/layer.js'
+import type { Layer } from '../../src/layers/layer.js'
+import { defineLayer } from '../../src/layers/layer-kind.js'
 import { plus, times } from '../../src/operations/elementwise/arithmetic.js'
 
 // Layers with several inputs or outputs, for graphs.

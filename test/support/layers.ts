@@ -1,6 +1,7 @@
 import type { DlArray } from '../../src/array/dlarray.js'
-import { evaluateLayer, type Layer } from '../../src/layers/layer.js'
+import type { Layer } from '../../src/layers/layer.js'
 import type { LayerContext } from '../../src/layers/layer-definition.js'
+import { evaluateLayer } from '../../src/layers/layer-running.js'
 
 /** What a layer computes, without its new state. */
 export function runLayer(
