@@ -93,7 +93,7 @@ describe('saveArrays and loadArrays', () => {
       const before = readFileSync(file)
       const program = `
       import { saveArrays } from '${new URL('../../src/io/arrays.ts', import.meta.url)}'
-      import { dlarray } from '${new URL('../../src/operations/dlarray.ts', import.meta.url)}'
+      import { dlarray } from '${new URL('../../src/operations/arrays/dlarray.ts', import.meta.url)}'
       const x = dlarray(new Float64Array(1e6), { type: 'double' })
       await saveArrays(process.argv[1], { x }).then(
         () => console.log('written'),

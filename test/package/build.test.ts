@@ -119,7 +119,7 @@ describe('Node', () => {
       try { plus(dlarray([1, 2], 'CB'), dlarray([1, 2, 3], 'CB')) } catch (error) { console.log(error.stack) }
     `
     expect(run(failing)).toMatch(/^DimensionError: plus: expected[\s\S]* at expansion \(\S*dist\/node\.js:/)
-    expect(run(failing, '--enable-source-maps')).toMatch(/ at expansion \(\S*dist\/operations\/expansion\.js:/)
+    expect(run(failing, '--enable-source-maps')).toMatch(/ at expansion \(\S*dist\/operations\/arrays\/expansion\.js:/)
   })
 })
 
@@ -164,7 +164,7 @@ describe('a program that is bundled for a browser', () => {
 
   it('contains the modules that it uses alone', async () => {
     const { files } = await bundled(`export { dlarray, relu } from 'dlnet'`)
-    expect(files).toEqual(expect.arrayContaining(['dist/operations/relu.js', 'dist/backends/wasm/backend.js']))
+    expect(files).toEqual(expect.arrayContaining(['dist/operations/elementwise/relu.js', 'dist/backends/wasm/backend.js']))
     expect(files.filter((file) => /^dist\/(training|network|layers|data|io)\//.test(file))).toEqual([])
   })
 })

@@ -222,7 +222,8 @@ describe('reading ahead', () => {
       net.dispose()
       // After a signal the stream's end is not waited for.
       for (let turn = 0; turn < 5; turn++) await pause()
-      expect(storages()).toBe(before)
+      // Fewer where the collector meanwhile found what earlier tests dropped.
+      expect(storages()).toBeLessThanOrEqual(before)
     }
   })
 
