@@ -3,20 +3,20 @@
 
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { tracedCopy } from '../autodiff/dlfeval.js'
-import { asText, NetworkError, OptionError } from '../errors.js'
-import { copyLayer, isInputLayer, isLayer, type Layer } from '../layers/layer.js'
+import { NetworkError } from '../errors.js'
+import { copyLayer, isInputLayer, type Layer } from '../layers/layer.js'
 import { type LayerArray, layerArray } from '../layers/layer-array.js'
 import { type FactorKind, getFactor, learnablesOf, setFactor, stateOf } from '../layers/layer-parameters.js'
 import { heldArrays, scope } from '../memory/scope.js'
-import { currentStream, RandomStream } from '../operations/arrays/random.js'
+import { currentStream, type RandomStream } from '../operations/arrays/random.js'
 import { type ExecutionPlan, planExecution, runPlan } from './execution-plan.js'
-import { describedInput, type ExampleInput, initializeGraph } from './initialization.js'
+import { type ExampleInput, initialized } from './initialization.js'
 import {
   type Connection,
   connected,
   connectionsOf,
+  copyGraph,
   disconnected,
-  emptyGraph,
   graphInputs,
   graphOutputs,
   type LayerGraph,
@@ -29,11 +29,17 @@ import {
   without,
   withSeries,
 } from './layer-graph.js'
-import { layerNames } from './layer-names.js'
-import { checkOptions, type FactorArguments, isNameList, isOptions, parameterPath } from './network-arguments.js'
+import { namedCopies } from './layer-names.js'
+import {
+  type FactorArguments,
+  type PredictOptions,
+  parameterPath,
+  runArguments,
+  splitOptions,
+} from './network-arguments.js'
 import type { NetworkDataLayout } from './network-data-layout.js'
 import { connectionTable, displayNetwork, type ParameterRow, parameterTable } from './network-display.js'
-import { inputArray, isSizedData, type NetworkInput } from './network-input.js'
+import { inputArray, type NetworkInput } from './network-input.js'
 import {
   graphArrays,
   learnableList,
@@ -48,18 +54,6 @@ import {
 export interface InitializeOptions {
   /** Seed of the initial values; default: the stream that `rng` controls goes on. */
   readonly seed?: number
-}
-
-export interface NetworkOptions extends InitializeOptions {
-  /** Whether to initialize the parameters; default true, where the inputs are determined. */
-  readonly initialize?: boolean
-  /** Layers or layer outputs that are the network's outputs; default: those that are connected to nothing. */
-  readonly outputNames?: readonly string[]
-}
-
-export interface PredictOptions {
-  /** Layers or layer outputs to compute, `'relu'` or `'split/out2'`; default: the network's outputs. */
-  readonly outputs?: string | readonly string[]
 }
 
 export interface RunContext {
@@ -185,7 +179,7 @@ export class DlNetwork {
   predict(...inputs: readonly NetworkInput[]): DlArray
   predict<R extends DlArray | DlArray[] = DlArray>(...inputs: readonly (NetworkInput | PredictOptions)[]): R
   predict(...inputs: readonly (NetworkInput | PredictOptions)[]): DlArray | DlArray[] {
-    const { data, options } = this.#arguments(inputs, 'predict')
+    const { inputs: data, options } = runArguments(inputs, 'predict')
     const results = scope(() => this.#evaluate(data, options, 'predict', false)).outputs
     return results.length === 1 && !Array.isArray(options.outputs) ? results[0]! : results
   }
@@ -196,14 +190,14 @@ export class DlNetwork {
    * Source: MATLAB, `forward`.
    */
   forward(...inputs: readonly (NetworkInput | PredictOptions)[]): { outputs: DlArray[]; state: ParameterRow[] } {
-    const { data, options } = this.#arguments(inputs, 'forward')
+    const { inputs: data, options } = runArguments(inputs, 'forward')
     const { outputs, state } = scope(() => this.#evaluate(data, options, 'forward', true))
     return { outputs, state: parameterTable(state) }
   }
 
   #evaluate(data: readonly unknown[], options: PredictOptions, call: string, training: boolean) {
-    const ports = this.#inputs
-    const arrays = ports.map(({ layer }, i) => {
+    this.#checkUse(call, data.length)
+    const arrays = this.#inputs.map(({ layer }, i) => {
       const given = data[i]
       return isdlarray(given) ? given : inputArray(given, this.#graph.layers[layer]!, this.#type(), call)
     })
@@ -214,26 +208,6 @@ export class DlNetwork {
   /** The class of the parameters, which plain numbers take. */
   #type(): 'single' | 'double' {
     return this.learnables.some(({ value }) => value?.underlyingType === 'double') ? 'double' : 'single'
-  }
-
-  #arguments(given: readonly unknown[], call: string): { data: unknown[]; options: PredictOptions } {
-    const data = [...given]
-    const last = data.at(-1)
-    let options: PredictOptions = {}
-    if (isOptions(last) && !isSizedData(last)) {
-      data.pop()
-      options = checkOptions(call, last, ['outputs'])
-    }
-    const { outputs } = options
-    if (outputs !== undefined && typeof outputs !== 'string' && !isNameList(outputs))
-      throw new OptionError({
-        call,
-        expects: 'a name, or a list of names, as outputs',
-        got: asText(outputs),
-        remedy: "Write { outputs: 'relu' } or { outputs: ['relu', 'softmax'] }.",
-      })
-    this.#checkUse(call, data.length)
-    return { data, options }
   }
 
   #checkUse(call: string, count: number): void {
@@ -349,11 +323,8 @@ export class DlNetwork {
    */
   initialize(...given: readonly (ExampleInput | InitializeOptions)[]): DlNetwork {
     const call = 'initialize'
-    const last = given.at(-1)
-    const hasOptions = isOptions(last)
-    const { seed } = hasOptions ? checkOptions<InitializeOptions>(call, last, ['seed']) : {}
-    const examples = hasOptions ? given.slice(0, -1) : given
-    return new DlNetwork({ ...this.content, ...initialized(copyGraph(this.#graph), examples, seed, call) })
+    const { inputs, options } = splitOptions<InitializeOptions>(given, ['seed'], call)
+    return new DlNetwork({ ...this.content, ...initialized(copyGraph(this.#graph), inputs, options.seed, call) })
   }
 
   // --- Changing the graph -----------------------------------------------------------------------------------------------
@@ -457,86 +428,3 @@ if (Symbol.dispose)
   DlNetwork.prototype[Symbol.dispose] = function dispose(this: DlNetwork) {
     this.dispose()
   }
-
-/**
- * Makes a network.
- *
- * | call | network |
- * | --- | --- |
- * | `dlnetwork()` | empty, to be filled with `addLayers` and `connectLayers` |
- * | `dlnetwork(layers)` | a layer array connected in series; initialized when its input is determined by an input layer |
- * | `dlnetwork(layers, X1, ..., XN)` | the same, sizes taken from example inputs: dlarrays or `networkDataLayout`s |
- *
- * The last argument may be options: `initialize`, `outputNames`, `seed`. The network takes copies of the layers and gives a
- * name to those without one: `conv`, or `conv_1`, `conv_2`, ... where a kind occurs several times.
- *
- * Errors: a {@link NetworkError} for duplicate names, inputs connected to nothing, and layers that do not fit together, with
- * the layer, the format and both numbers. Source: MATLAB, `dlnetwork`.
- */
-export function dlnetwork(
-  layers: Layer | readonly Layer[] = [],
-  ...given: readonly (ExampleInput | NetworkOptions)[]
-): DlNetwork {
-  const call = 'dlnetwork'
-  const last = given.at(-1)
-  const hasOptions = isOptions(last)
-  const options = hasOptions
-    ? checkOptions<NetworkOptions>(call, last, ['initialize', 'outputNames', 'seed'])
-    : ({} as NetworkOptions)
-  const examples = hasOptions ? given.slice(0, -1) : given
-  const { initialize = true, outputNames, seed } = options
-  if (typeof initialize !== 'boolean' || (outputNames !== undefined && !isNameList(outputNames)))
-    throw new OptionError({
-      call,
-      expects: 'true or false for initialize, and a list of names for outputNames',
-      got: asText({ initialize, outputNames }),
-      remedy: "Write { initialize: false, outputNames: ['softmax'] }.",
-    })
-  const graph = withSeries(emptyGraph, namedCopies(layers, [], call), call)
-  const chosenOutputs = outputNames?.map((name) => portNamed(graph, name, 'output', call))
-  if (!initialize || graph.layers.length === 0) {
-    if (examples.length > 0) throw examplesWithoutUse(call)
-    return new DlNetwork({ graph, chosenOutputs, layouts: undefined })
-  }
-  const isDetermined = graph.layers.some((layer) => describedInput(layer))
-  if (examples.length === 0 && !isDetermined) return new DlNetwork({ graph, chosenOutputs, layouts: undefined })
-  return new DlNetwork({ chosenOutputs, ...initialized(graph, examples, seed, call) })
-}
-
-function examplesWithoutUse(call: string): NetworkError {
-  return new NetworkError({
-    call,
-    expects: 'example inputs only for layers that are to be initialized',
-    got: 'example inputs beside initialize: false, or without layers',
-    remedy: 'Leave them out, or give them to net.initialize.',
-  })
-}
-
-function namedCopies(layers: unknown, others: readonly Layer[], call: string): Layer[] {
-  const list = layerArray(isLayer(layers) ? [layers] : (layers as readonly Layer[]))
-  const names = layerNames(
-    list,
-    others.map((layer) => layer.name),
-    call,
-  )
-  return Array.from(list, (layer, i) => {
-    const copy = copyLayer(layer)
-    copy.name = names[i]!
-    return copy
-  })
-}
-
-/** The graph, its parameters filled in place; what it holds is freed when that fails. */
-function initialized(graph: LayerGraph, examples: readonly unknown[], seed: number | undefined, call: string) {
-  const random = seed === undefined ? currentStream() : new RandomStream(seed)
-  try {
-    return { graph, layouts: initializeGraph(graph, examples, random, call) }
-  } catch (error) {
-    for (const array of graphArrays(graph)) array.dispose()
-    throw error
-  }
-}
-
-function copyGraph({ layers, edges }: LayerGraph): LayerGraph {
-  return { layers: layers.map(copyLayer), edges }
-}

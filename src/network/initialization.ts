@@ -4,7 +4,7 @@ import { MemoryError, NetworkError } from '../errors.js'
 import type { InputLayer } from '../layers/input.js'
 import { inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
 import { inferLayer, initializeLayer } from '../layers/layer-running.js'
-import type { RandomStream } from '../operations/arrays/random.js'
+import { currentStream, RandomStream } from '../operations/arrays/random.js'
 import {
   graphInputs,
   type LayerGraph,
@@ -16,6 +16,7 @@ import {
   topologicalOrder,
 } from './layer-graph.js'
 import { NetworkDataLayout, networkDataLayout } from './network-data-layout.js'
+import { graphArrays } from './network-parameters.js'
 
 // Sizes and first values of parameters: the layers' size rules, one after the other from the inputs on. Nothing is computed.
 
@@ -41,6 +42,17 @@ function exampleInfo(info: ArrayInfo): ExampleInfo {
     type: info.type,
   })
   return { info: filled(STAND_IN), other: filled(OTHER_STAND_IN) }
+}
+
+/** The graph, its parameters filled in place; what it holds is freed when that fails. */
+export function initialized(graph: LayerGraph, examples: readonly unknown[], seed: number | undefined, call: string) {
+  const random = seed === undefined ? currentStream() : new RandomStream(seed)
+  try {
+    return { graph, layouts: initializeGraph(graph, examples, random, call) }
+  } catch (error) {
+    for (const array of graphArrays(graph)) array.dispose()
+    throw error
+  }
 }
 
 /**

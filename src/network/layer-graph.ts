@@ -1,5 +1,5 @@
 import { NetworkError } from '../errors.js'
-import { isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
+import { copyLayer, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
 
 // The graph of a network: layers, and connections from outputs to inputs. Values: every change gives another graph.
 
@@ -31,6 +31,11 @@ export interface Connection {
 type Side = 'input' | 'output'
 
 export const emptyGraph: LayerGraph = { layers: [], edges: [] }
+
+/** The graph with layers of its own, to be changed. */
+export function copyGraph({ layers, edges }: LayerGraph): LayerGraph {
+  return { layers: layers.map(copyLayer), edges }
+}
 
 /** Adds layers, each connected to the one before it. */
 export function withSeries(graph: LayerGraph, added: readonly Layer[], call: string): LayerGraph {

@@ -1,5 +1,6 @@
 import { NetworkError } from '../errors.js'
-import { defaultNameOf, type Layer } from '../layers/layer.js'
+import { copyLayer, defaultNameOf, isLayer, type Layer } from '../layers/layer.js'
+import { layerArray } from '../layers/layer-array.js'
 
 /**
  * Names for layers in order: a given name stays; layers without one are called after their kind, `conv`, or `conv_1`,
@@ -47,5 +48,20 @@ export function layerNames(layers: readonly Layer[], takenBefore: Iterable<strin
     }
     taken.add(name)
     return name
+  })
+}
+
+/** Copies of what users give as a layer or layers, named beside the others of their network. */
+export function namedCopies(layers: unknown, others: readonly Layer[], call: string): Layer[] {
+  const list = layerArray(isLayer(layers) ? [layers] : (layers as readonly Layer[]))
+  const names = layerNames(
+    list,
+    others.map((layer) => layer.name),
+    call,
+  )
+  return Array.from(list, (layer, i) => {
+    const copy = copyLayer(layer)
+    copy.name = names[i]!
+    return copy
   })
 }

@@ -1,8 +1,9 @@
-import { OptionError } from '../errors.js'
+import { asText, OptionError } from '../errors.js'
+import { isSizedData } from './network-input.js'
 
 // Reading the arguments of a network's methods.
 
-export function isOptions(value: unknown): value is Record<string, unknown> {
+function isOptions(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }
 
@@ -11,11 +12,7 @@ export function isNameList(value: unknown): value is readonly string[] {
 }
 
 /** Throws an {@link OptionError} for an option that does not exist. */
-export function checkOptions<T extends object>(
-  call: string,
-  given: Record<string, unknown>,
-  names: readonly string[],
-): T {
+function checkOptions<T extends object>(call: string, given: Record<string, unknown>, names: readonly string[]): T {
   for (const name of Object.keys(given))
     if (!names.includes(name))
       throw new OptionError({
@@ -25,6 +22,42 @@ export function checkOptions<T extends object>(
         remedy: 'Check the spelling, or leave it out.',
       })
   return given as T
+}
+
+/** Arguments without the options that may stand last, and these. */
+export function splitOptions<T extends object>(
+  given: readonly unknown[],
+  names: readonly string[],
+  call: string,
+): { inputs: readonly unknown[]; options: Partial<T> } {
+  const last = given.at(-1)
+  return isOptions(last)
+    ? { inputs: given.slice(0, -1), options: checkOptions<T>(call, last, names) }
+    : { inputs: given, options: {} }
+}
+
+export interface PredictOptions {
+  /** Layers or layer outputs to compute, `'relu'` or `'split/out2'`; default: the network's outputs. */
+  readonly outputs?: string | readonly string[]
+}
+
+/** What `predict` and `forward` are called with: data, and options that may stand last. */
+export function runArguments(
+  given: readonly unknown[],
+  call: string,
+): { inputs: readonly unknown[]; options: PredictOptions } {
+  const { inputs, options } = isSizedData(given.at(-1))
+    ? { inputs: given, options: {} as PredictOptions }
+    : splitOptions<PredictOptions>(given, ['outputs'], call)
+  const { outputs } = options
+  if (outputs !== undefined && typeof outputs !== 'string' && !isNameList(outputs))
+    throw new OptionError({
+      call,
+      expects: 'a name, or a list of names, as outputs',
+      got: asText(outputs),
+      remedy: "Write { outputs: 'relu' } or { outputs: ['relu', 'softmax'] }.",
+    })
+  return { inputs, options }
 }
 
 export type FactorArguments =

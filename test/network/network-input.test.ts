@@ -9,11 +9,11 @@ import { instanceNormalizationLayer } from '../../src/layers/instance-normalizat
 import type { Layer } from '../../src/layers/layer.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
-import { dlnetwork } from '../../src/network/dlnetwork.js'
 import { getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor } from '../../src/network/factors.js'
 import { networkDataLayout } from '../../src/network/network-data-layout.js'
 import { summary } from '../../src/network/network-display.js'
 import type { NetworkInput } from '../../src/network/network-input.js'
+import { dlnetwork } from '../../src/network/network-making.js'
 import { dlarray, finddim } from '../../src/operations/arrays/dlarray.js'
 import { message } from '../support/message.js'
 

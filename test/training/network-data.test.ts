@@ -7,7 +7,7 @@ import { inputLayer } from '../../src/layers/input.js'
 import type { Layer } from '../../src/layers/layer.js'
 import { reluLayer } from '../../src/layers/relu.js'
 import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
-import { dlnetwork } from '../../src/network/dlnetwork.js'
+import { dlnetwork } from '../../src/network/network-making.js'
 import { checkChannels, inputFormats, networkSource } from '../../src/training/network-data.js'
 
 const netOf = (layer: Layer) => dlnetwork([layer, reluLayer()], { initialize: false })

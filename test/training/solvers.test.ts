@@ -68,7 +68,7 @@ describe('update functions', () => {
     expect(updated[0]!.value.item()).toBe(0.75)
   })
   it('take a network and its learn-rate factors', async () => {
-    const { dlnetwork } = await import('../../src/network/dlnetwork.js')
+    const { dlnetwork } = await import('../../src/network/network-making.js')
     const { instanceNormalizationLayer } = await import('../../src/layers/instance-normalization.js')
     const layer = instanceNormalizationLayer({ scaleLearnRateFactor: 2, offsetLearnRateFactor: 0 })
     const net = dlnetwork([layer], dlarray(new Float32Array(8), [2, 2, 2, 1], 'SSCB'))
@@ -83,7 +83,7 @@ describe('update functions', () => {
     expect(velocity.map((row) => row.parameter)).toEqual(['Offset', 'Scale'])
   })
   it('train a network in a loop of your own, in flat memory', async () => {
-    const { dlnetwork } = await import('../../src/network/dlnetwork.js')
+    const { dlnetwork } = await import('../../src/network/network-making.js')
     const { featureInputLayer } = await import('../../src/layers/feature-input.js')
     const { fullyConnectedLayer } = await import('../../src/layers/fully-connected.js')
     const net = dlnetwork([featureInputLayer(2), fullyConnectedLayer(1)], { seed: 1 })
