@@ -121,7 +121,7 @@ export class RecordedSteps {
       kind.step = recording && recordedStep(recording, result, inputs, parameters)
       if (recording && !kind.step) wasmBackend().releaseRecording(recording)
       if (!kind.step || isDrawn) this.#refuse()
-      return result
+      return kind.step ? apart(result) : result
     } catch (error) {
       // What does not fit beside the memory of a recording may fit without.
       if (!(error instanceof MemoryError)) throw error
@@ -139,13 +139,7 @@ export class RecordedSteps {
 
   #again({ recording, computed }: RecordedStep, arrays: readonly DlArray[]): ComputedStep {
     wasmBackend().replay(recording, this.#inputs(arrays))
-    return {
-      ...computed,
-      squares: computed.squares.retain(),
-      // The arrays of the recording will change; these are for whoever wants to keep them.
-      state: computed.state.map((row) => ({ ...row, value: freshLike(row.value!, 'copy') })),
-      outputs: computed.outputs.map((output) => freshLike(output, 'copy')),
-    }
+    return apart({ ...computed, squares: computed.squares.retain() })
   }
 
   #refuse(): void {
@@ -167,6 +161,18 @@ function isAlike(infos: readonly ArrayInfo[], arrays: readonly DlArray[]): boole
     const array = arrays[i]!
     return array.dims === dims && array.type === type && sameSize(array.size, size)
   })
+}
+
+/**
+ * A step with state and outputs in memory of their own. Those of the recording change when it runs again, and must not be its
+ * inputs either: earlier launches of a run may write where its last ones left the state.
+ */
+function apart(step: ComputedStep): ComputedStep {
+  return {
+    ...step,
+    state: step.state.map((row) => ({ ...row, value: row.value && freshLike(row.value, 'copy') })),
+    outputs: step.outputs.map((output) => freshLike(output, 'copy')),
+  }
 }
 
 /** The results of a step where later runs of the recording find them; undefined where they are not all made by it. */

@@ -164,7 +164,9 @@ describe('a program that is bundled for a browser', () => {
 
   it('contains the modules that it uses alone', async () => {
     const { files } = await bundled(`export { dlarray, relu } from 'dlnet'`)
-    expect(files).toEqual(expect.arrayContaining(['dist/operations/elementwise/relu.js', 'dist/backends/wasm/backend.js']))
+    expect(files).toEqual(
+      expect.arrayContaining(['dist/operations/elementwise/relu.js', 'dist/backends/wasm/backend.js']),
+    )
     expect(files.filter((file) => /^dist\/(training|network|layers|data|io)\//.test(file))).toEqual([])
   })
 })
