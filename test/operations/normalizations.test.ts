@@ -392,3 +392,29 @@ describe('errors', () => {
     )
   })
 })
+
+describe('tiny planes of an empty mini-batch', () => {
+  it.each([
+    ['CB', [6, 0]],
+    ['CB', [1, 0]],
+    ['SCB', [4, 3, 0]],
+    ['SSCB', [2, 2, 2000, 0]],
+  ])('%s %j give empty results and gradients of zero', (format, size) => {
+    const channels = size.at(-2)!
+    const parameter = () => dlarray(new Float32Array(channels).fill(2), [channels], 'C')
+    for (const normalize of [instancenorm, layernorm]) {
+      const found = dlfeval(
+        (X, offset, scale) => {
+          const Y = normalize(X, offset, scale)
+          return { Y, ...dlgradient(sum(Y, 'all'), { offset, scale, X }) }
+        },
+        dlarray([], size, format),
+        parameter(),
+        parameter(),
+      )
+      expect(found.Y.size).toEqual(size)
+      expect(found.X.size).toEqual(size)
+      expect([...found.offset.values(), ...found.scale.values()].every((value) => value === 0)).toBe(true)
+    }
+  })
+})
