@@ -393,16 +393,20 @@ describe('errors', () => {
   })
 })
 
-describe('tiny planes of an empty mini-batch', () => {
+describe('empty mini-batches', () => {
   it.each([
     ['CB', [6, 0]],
     ['CB', [1, 0]],
     ['SCB', [4, 3, 0]],
     ['SSCB', [2, 2, 2000, 0]],
+    ['SSCB', [40, 40, 4, 0]],
+    ['CBT', [4, 0, 2]],
+    ['SCBT', [3, 4, 0, 70]],
   ])('%s %j give empty results and gradients of zero', (format, size) => {
-    const channels = size.at(-2)!
+    const channels = size[format.indexOf('C')]!
     const parameter = () => dlarray(new Float32Array(channels).fill(2), [channels], 'C')
-    for (const normalize of [instancenorm, layernorm]) {
+    const byGroups = (X: DlArray, offset: DlArray, scale: DlArray) => groupnorm(X, 'channel-wise', offset, scale)
+    for (const normalize of [instancenorm, layernorm, byGroups]) {
       const found = dlfeval(
         (X, offset, scale) => {
           const Y = normalize(X, offset, scale)

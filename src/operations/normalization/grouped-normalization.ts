@@ -84,6 +84,7 @@ function launchTurn(wasm: WasmBackend, x: number, y: number, plan: Normalization
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset for every group; writes its statistics. Addresses in the heap. */
 export function launchGrouped(wasm: WasmBackend, at: Forward, plan: NormalizationPlan): void {
+  if (plan.observations === 0) return
   if (plan.positions > 1) {
     wasm.withTemporary(4 * elements(plan), (turned) => {
       launchTurn(wasm, at.x, turned, plan, 'front')
@@ -103,7 +104,7 @@ export function launchGrouped(wasm: WasmBackend, at: Forward, plan: Normalizatio
 
 /** dx, dscale and doffset from x, dy and the statistics. Addresses in the heap. */
 export function launchGroupedGradient(wasm: WasmBackend, at: Backward, plan: NormalizationPlan): void {
-  if (plan.inner * plan.outer === 0) {
+  if (elements(plan) === 0) {
     // Groups without elements have no statistics, and add nothing.
     for (const y of [at.dscale, at.doffset])
       wasm.launch('fill', { y, value: 0 }, { items: plan.channels, grain: 65536 })
@@ -157,6 +158,7 @@ function launchShortRunsGradient(wasm: WasmBackend, at: Backward, plan: Normaliz
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset with the statistics that are given. Addresses in the heap. */
 export function launchGiven(wasm: WasmBackend, at: Forward, plan: NormalizationPlan): void {
+  if (elements(plan) === 0) return
   if (plan.inner >= SHORT_RUN.given || plan.groupChannels > 1) launchNormalizationApply(wasm, at, plan)
   else launchGivenShortRuns(wasm, at, plan)
 }

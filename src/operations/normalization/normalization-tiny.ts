@@ -31,7 +31,7 @@ function cutOf({ inner, outer, channels, observations, epsilon }: Grouping) {
   // as many observations as make whole vectors of planes
   const whole = channels % 4 === 0 ? 1 : channels % 2 === 0 ? 2 : 4
   const joined = whole * Math.ceil(LEAST_COLUMNS / (whole * channels))
-  const row = channels * (channels < MANY_CHANNELS ? Math.min(joined, Math.max(1, observations)) : 1)
+  const row = channels * (channels < MANY_CHANNELS ? Math.min(joined, observations) : 1)
   const together = row > channels ? row : Math.min(row, TOGETHER)
   const elements = inner * outer * planes
   const turn = Math.min(GRAIN.most, Math.max(GRAIN.least, elements / GRAIN.turns))
