@@ -7,8 +7,8 @@ import { allocate } from '../operations/operation.js'
 import { integerPower } from './exact-functions.js'
 
 // One step of parameters, in place: the gradient made ready (L2, then clipping) and the solver's rule, in one pass over
-// the memory. The parameter's memory must be the caller's own. The formulas stand in kernels/solver.ts as well; here they
-// are computed in float64.
+// the memory. The parameter's memory must be the caller's own. The formulas stand in kernels/training/solver.ts as well;
+// here they are computed in float64.
 
 /** What happens to a gradient before the solver sees it: `g = clip((gradient + decay * parameter) * factor, limit)`. */
 export interface Preparation {

@@ -7,7 +7,7 @@ import { type GradientContext, operation, resultType, type Sample } from '../ope
 import { sameSize } from '../reductions/sum.js'
 
 // Losses that add up a term l(y, t) over all elements. The terms and their derivatives of any order are one family of
-// kernels (kernels/loss.ts), so that the gradient of a loss can be differentiated as often as one likes.
+// kernels (kernels/losses/loss.ts), so that the gradient of a loss can be differentiated as often as one likes.
 
 /** A term l(y, t), or with orders its derivative, for one prediction and one target. */
 type Term = (y: number, t: number, orderY: number, orderT: number, bound: number, transition: number) => number

@@ -1,6 +1,6 @@
 // Moving elements: copies between any two strided layouts (permutation, slices, concatenation, expansion), and filling.
 // float32, column-major; values pass unchanged, and sums (with `add`) are rounded once.
-import { storeTurned } from './lanes';
+import { storeTurned } from '../lanes';
 
 // ---------------------------------------------------------------- strided copies
 

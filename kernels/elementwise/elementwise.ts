@@ -4,8 +4,8 @@
 // element of the result, numbered in memory order. Vectors of four; the last one to three elements of a run go through
 // the same vector code in a padded vector, so that an element's bits do not depend on where a range begins or ends.
 // A result may lie in the same memory as an operand of the same size. The functions' accuracy stands in math.ts.
-import { loadPart, storePart } from './lanes';
-import * as m from './math';
+import { loadPart, storePart } from '../lanes';
+import * as m from '../math';
 
 @inline
 function splat(value: f32): v128 {

@@ -15,7 +15,7 @@
 // one plane, whose windows are visited in memory order. Four windows at a time where none touches the top or bottom
 // padding and the vertical stride is 1 or 2, else one at a time; both give the same bits. Average: float32 sums in
 // memory order; where one window is all of x, sixteen of them side by side.
-import { loadUpTo, storeUpTo, total } from './lanes';
+import { loadUpTo, storeUpTo, total } from '../lanes';
 
 @unmanaged
 class Pooling {

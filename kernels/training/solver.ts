@@ -8,7 +8,7 @@
 // Work item: one element, except `gradientSquares`; `updateParameters` runs one of these for many parameters. Vectors of four;
 // the last one to three elements of a range go through the same code in a padded vector. Every operation is rounded once to
 // float32, in the order of the formulas.
-import { loadUpTo, storeUpTo, totalOf, upperHalf } from './lanes';
+import { loadUpTo, storeUpTo, totalOf, upperHalf } from '../lanes';
 
 /** The gradient ready for the solver; NaN stays NaN. */
 @inline

@@ -6,7 +6,7 @@
 // x is [h, w, d, planes] and y likewise, column-major, h fastest. source(u) in each dimension, for i = u - before and an
 // extent of n: mode 0 none outside of 0..n-1; 1 the nearest edge; 2 mirrored with the edge repeated, ... 1 0 | 0 1 ...;
 // 3 mirrored without it, ... 2 1 | 0 1 2 ...
-import { copyFloats } from './products/tile';
+import { copyFloats } from '../products/tile';
 
 @unmanaged class PadBlock {
   x: usize;

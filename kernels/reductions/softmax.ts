@@ -1,7 +1,7 @@
 // Softmax over the channels and its gradient. Arrays are float32 [inner, channels, outer], column-major: inner is the
 // product of the dimensions before the channels, outer of those behind them.
-import { joinHalves, loadUpTo, maskPart, storeUpTo, totalOf, upperHalf } from './lanes';
-import { exp } from './math';
+import { joinHalves, loadUpTo, maskPart, storeUpTo, totalOf, upperHalf } from '../lanes';
+import { exp } from '../math';
 
 @unmanaged
 class Softmax {

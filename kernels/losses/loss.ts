@@ -12,7 +12,7 @@
 // Probabilities below `bound` count as `bound`: 0 log 0 is 0 and no quotient overflows. NaN stays NaN.
 //
 // `lossSum`'s parts have a fixed length, are summed in float64 and joined in their order: the bits depend on the size only.
-import * as m from './math';
+import * as m from '../math';
 
 /** Elements of a part. */
 const PART: i32 = 4096;

@@ -12,8 +12,8 @@
 //
 // Accuracy: sums and products are float32 over at most 32 terms in a lane, then float64; the error of a sum of n terms
 // is about 1e-7 of the sum of their magnitudes for any n, that of a product about 6e-8 sqrt(n). max and min leave NaN out, as MATLAB: NaN only where all are.
-import { loadPart, maskPart } from './lanes';
-import { scratch } from './scratch';
+import { loadPart, maskPart } from '../lanes';
+import { scratch } from '../scratch';
 
 @unmanaged
 class Reduction {
