@@ -24,11 +24,9 @@ import { scope } from '../../src/memory/scope.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/arrays/random.js'
 import { expectClose, SINGLE } from '../support/close.js'
-import { runLayer } from '../support/layers.js'
+import { context, runLayer } from '../support/layers.js'
 
 afterAll(() => setBackend('wasm'))
-
-const context = { training: false, random: new RandomStream() }
 
 /** A chain of layers run on one backend, from the seed to the output. */
 function run(backend: BackendName, make: () => Layer[], size: number[]): Float32Array | Float64Array {

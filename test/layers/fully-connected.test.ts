@@ -10,21 +10,10 @@ import { RandomStream, randn } from '../../src/operations/arrays/random.js'
 import { fullyconnect } from '../../src/operations/products/fullyconnect.js'
 import { softmax } from '../../src/operations/reductions/softmax.js'
 import { DOUBLE, expectClose } from '../support/close.js'
-import { runLayer } from '../support/layers.js'
+import { context, info, runLayer } from '../support/layers.js'
+import { message } from '../support/message.js'
 
 beforeAll(() => setBackend('reference'))
-
-const context = { training: false, random: new RandomStream() }
-const info = (size: number[], dims: string) => ({ size, dims, type: 'single' as const })
-
-function message(work: () => unknown): string {
-  try {
-    work()
-  } catch (error) {
-    return String(error)
-  }
-  return 'no error'
-}
 
 describe('fullyConnectedLayer', () => {
   it('has the defaults of the documentation', () => {

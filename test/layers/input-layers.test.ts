@@ -15,21 +15,10 @@ import { stripdims } from '../../src/operations/arrays/relabel.js'
 import { times } from '../../src/operations/elementwise/arithmetic.js'
 import { sum } from '../../src/operations/reductions/sum.js'
 import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
-import { runLayer } from '../support/layers.js'
+import { context, info, runLayer } from '../support/layers.js'
+import { message } from '../support/message.js'
 
 beforeAll(() => setBackend('reference'))
-
-const context = { training: false, random: new RandomStream() }
-const info = (size: number[], dims: string) => ({ size, dims, type: 'single' as const })
-
-function message(work: () => unknown): string {
-  try {
-    work()
-  } catch (error) {
-    return String(error)
-  }
-  return 'no error'
-}
 
 describe('properties', () => {
   it('have the defaults of the documentation', () => {
@@ -120,7 +109,7 @@ describe('properties', () => {
     expect(message(() => featureInputLayer(4, { mean: [1, 2] }))).toMatchInlineSnapshot(
       `"OptionError: featureInputLayer: expected 4×1 or one number for mean, but got 2×1. Give one number for each channel, or for each element of an observation."`,
     )
-    expect(message(() => sequenceInputLayer([1, 2, 3, 4, 5]))).toMatchInlineSnapshot(`"no error"`)
+    expect(() => sequenceInputLayer([1, 2, 3, 4, 5])).not.toThrow()
     expect(message(() => sequenceInputLayer(4, { minLength: 0 }))).toMatchInlineSnapshot(
       `"OptionError: sequenceInputLayer: expected a positive whole number for minLength, but got 0. It is the smallest number of time steps; the default is 1."`,
     )

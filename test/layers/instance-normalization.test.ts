@@ -14,21 +14,10 @@ import { times } from '../../src/operations/elementwise/arithmetic.js'
 import { instancenorm } from '../../src/operations/normalization/instancenorm.js'
 import { sum } from '../../src/operations/reductions/sum.js'
 import { DOUBLE, expectClose } from '../support/close.js'
-import { runLayer } from '../support/layers.js'
+import { context, info, runLayer } from '../support/layers.js'
+import { message } from '../support/message.js'
 
 beforeAll(() => setBackend('reference'))
-
-const info = (size: number[], dims: string) => ({ size, dims, type: 'single' as const })
-const context = { training: false, random: new RandomStream() }
-
-function message(work: () => unknown): string {
-  try {
-    work()
-  } catch (error) {
-    return String(error)
-  }
-  return 'no error'
-}
 
 describe('properties', () => {
   it('have the defaults of the documentation', () => {

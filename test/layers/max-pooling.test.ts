@@ -5,21 +5,10 @@ import { inferLayer, initializeLayer } from '../../src/layers/layer-running.js'
 import { maxPooling1dLayer, maxPooling2dLayer, maxPooling3dLayer } from '../../src/layers/max-pooling.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/arrays/random.js'
-import { runLayer } from '../support/layers.js'
+import { context, info, runLayer } from '../support/layers.js'
+import { message } from '../support/message.js'
 
 beforeAll(() => setBackend('reference'))
-
-const context = { training: false, random: new RandomStream() }
-const info = (size: number[], dims: string) => ({ size, dims, type: 'single' as const })
-
-function message(work: () => unknown): string {
-  try {
-    work()
-  } catch (error) {
-    return String(error)
-  }
-  return 'no error'
-}
 
 describe('properties', () => {
   it('have the defaults of the documentation: stride 1', () => {

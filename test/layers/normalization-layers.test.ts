@@ -13,22 +13,13 @@ import { batchnorm } from '../../src/operations/normalization/batchnorm.js'
 import { groupnorm } from '../../src/operations/normalization/groupnorm.js'
 import { layernorm } from '../../src/operations/normalization/layernorm.js'
 import { DOUBLE, expectClose } from '../support/close.js'
-import { runLayer } from '../support/layers.js'
+import { info, runLayer } from '../support/layers.js'
+import { message } from '../support/message.js'
 
 beforeAll(() => setBackend('reference'))
 
-const info = (size: number[], dims: string) => ({ size, dims, type: 'single' as const })
 const prediction = { training: false, random: new RandomStream() }
 const training = { training: true, random: new RandomStream() }
-
-function message(work: () => unknown): string {
-  try {
-    work()
-  } catch (error) {
-    return String(error)
-  }
-  return 'no error'
-}
 
 /** Offset and scale, and what every layer has. */
 const shared = {

@@ -20,21 +20,10 @@ import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, randn } from '../../src/operations/arrays/random.js'
 import { subscriptsOf } from '../support/arrays.js'
 import { DOUBLE, expectClose } from '../support/close.js'
-import { runLayer } from '../support/layers.js'
+import { context, info, runLayer } from '../support/layers.js'
+import { message } from '../support/message.js'
 
 beforeAll(() => setBackend('reference'))
-
-const context = { training: false, random: new RandomStream() }
-const info = (size: number[], dims: string) => ({ size, dims, type: 'single' as const })
-
-function message(work: () => unknown): string {
-  try {
-    work()
-  } catch (error) {
-    return String(error)
-  }
-  return 'no error'
-}
 
 describe('average pooling', () => {
   it('has the defaults of the documentation: stride 1', () => {

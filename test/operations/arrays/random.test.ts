@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { setBackend } from '../../src/backends/current.js'
-import { OptionError } from '../../src/errors.js'
-import { RandomStream, rand, randi, randn, rng } from '../../src/operations/arrays/random.js'
+import { setBackend } from '../../../src/backends/current.js'
+import { OptionError } from '../../../src/errors.js'
+import { RandomStream, rand, randi, randn, rng } from '../../../src/operations/arrays/random.js'
 
 beforeAll(() => setBackend('reference'))
 

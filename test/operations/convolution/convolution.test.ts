@@ -1,34 +1,37 @@
 import { afterAll, describe, expect, it } from 'vitest'
-import type { DlArray } from '../../src/array/dlarray.js'
-import { dlfeval } from '../../src/autodiff/dlfeval.js'
-import { dlgradient } from '../../src/autodiff/dlgradient.js'
-import { createWasmBackend } from '../../src/backends/wasm/backend.js'
-import { dlarray } from '../../src/operations/arrays/dlarray.js'
+import type { DlArray } from '../../../src/array/dlarray.js'
+import { dlfeval } from '../../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../../src/autodiff/dlgradient.js'
+import { createWasmBackend } from '../../../src/backends/wasm/backend.js'
+import { dlarray } from '../../../src/operations/arrays/dlarray.js'
 import {
   chooseFilterGradient,
   choosePhases,
   chooseProduct,
   chooseTransposedPhases,
-} from '../../src/operations/convolution/convolution-choice.js'
-import { type ConvolutionGeometry, convolutionGeometry } from '../../src/operations/convolution/convolution-geometry.js'
+} from '../../../src/operations/convolution/convolution-choice.js'
+import {
+  type ConvolutionGeometry,
+  convolutionGeometry,
+} from '../../../src/operations/convolution/convolution-geometry.js'
 import {
   launchBiasGradient,
   launchConvolve,
   launchConvolveTransposed,
   launchFilterGradient,
-} from '../../src/operations/convolution/convolution-launch.js'
+} from '../../../src/operations/convolution/convolution-launch.js'
 import {
   referenceConvolve,
   referenceConvolveTransposed,
   referenceFilterGradient,
-} from '../../src/operations/convolution/convolution-reference.js'
-import { dlconv } from '../../src/operations/convolution/dlconv.js'
-import { dltranspconv } from '../../src/operations/convolution/dltranspconv.js'
-import { times } from '../../src/operations/elementwise/arithmetic.js'
-import { convolutionProduct } from '../../src/operations/products/implicit-product.js'
-import { sum } from '../../src/operations/reductions/sum.js'
-import { DOUBLE, expectClose, SINGLE } from '../support/close.js'
-import { describeGolden, type GoldenArray } from '../support/golden.js'
+} from '../../../src/operations/convolution/convolution-reference.js'
+import { dlconv } from '../../../src/operations/convolution/dlconv.js'
+import { dltranspconv } from '../../../src/operations/convolution/dltranspconv.js'
+import { times } from '../../../src/operations/elementwise/arithmetic.js'
+import { convolutionProduct } from '../../../src/operations/products/implicit-product.js'
+import { sum } from '../../../src/operations/reductions/sum.js'
+import { DOUBLE, expectClose, SINGLE } from '../../support/close.js'
+import { describeGolden, type GoldenArray } from '../../support/golden.js'
 
 interface Case {
   format: string

@@ -1,25 +1,25 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import type { DlArray } from '../../src/array/dlarray.js'
-import { dlfeval } from '../../src/autodiff/dlfeval.js'
-import { dlgradient } from '../../src/autodiff/dlgradient.js'
-import { setThreads } from '../../src/backends/current.js'
-import { dlarray } from '../../src/operations/arrays/dlarray.js'
-import { padAdjointOperation, padOperation } from '../../src/operations/arrays/pad.js'
+import type { DlArray } from '../../../src/array/dlarray.js'
+import { dlfeval } from '../../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../../src/autodiff/dlgradient.js'
+import { setThreads } from '../../../src/backends/current.js'
+import { dlarray } from '../../../src/operations/arrays/dlarray.js'
+import { padAdjointOperation, padOperation } from '../../../src/operations/arrays/pad.js'
 import {
   convolutionBiasGradientOperation,
   convolutionFilterGradientOperation,
   dlconvOperation,
   dltranspconvOperation,
-} from '../../src/operations/convolution/convolution.js'
-import { dlconv } from '../../src/operations/convolution/dlconv.js'
-import { dltranspconv } from '../../src/operations/convolution/dltranspconv.js'
-import { plus, times } from '../../src/operations/elementwise/arithmetic.js'
-import type { Operation, Sample } from '../../src/operations/operation.js'
-import { fullyconnect, fullyconnectOperation } from '../../src/operations/products/fullyconnect.js'
-import { mtimes } from '../../src/operations/products/mtimes.js'
-import { pagemtimes, pagemtimesOperation } from '../../src/operations/products/pagemtimes.js'
-import { sum } from '../../src/operations/reductions/sum.js'
-import { expectClose, SINGLE } from '../support/close.js'
+} from '../../../src/operations/convolution/convolution.js'
+import { dlconv } from '../../../src/operations/convolution/dlconv.js'
+import { dltranspconv } from '../../../src/operations/convolution/dltranspconv.js'
+import { plus, times } from '../../../src/operations/elementwise/arithmetic.js'
+import type { Operation, Sample } from '../../../src/operations/operation.js'
+import { fullyconnect, fullyconnectOperation } from '../../../src/operations/products/fullyconnect.js'
+import { mtimes } from '../../../src/operations/products/mtimes.js'
+import { pagemtimes, pagemtimesOperation } from '../../../src/operations/products/pagemtimes.js'
+import { sum } from '../../../src/operations/reductions/sum.js'
+import { expectClose, SINGLE } from '../../support/close.js'
 
 /** Central differences in float64 with a step of 1e-5: rounding and truncation both stay below this. */
 const DIFFERENCES = 1e-8

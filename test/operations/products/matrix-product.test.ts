@@ -1,12 +1,12 @@
 import { afterAll, describe, expect, it } from 'vitest'
-import { createWasmBackend } from '../../src/backends/wasm/backend.js'
+import { createWasmBackend } from '../../../src/backends/wasm/backend.js'
 import {
   launchMatrixProduct,
   matrixProduct,
   referenceMatrixProduct,
-} from '../../src/operations/products/matrix-product.js'
-import { expectClose, SINGLE } from '../support/close.js'
-import { normals } from '../support/random.js'
+} from '../../../src/operations/products/matrix-product.js'
+import { expectClose, SINGLE } from '../../support/close.js'
+import { normals } from '../../support/random.js'
 
 const one = createWasmBackend({ threads: 1 })
 const two = createWasmBackend({ threads: 2 })

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { setBackend, setThreads, wasmBackend } from '../../src/backends/current.js'
-import { dlarray } from '../../src/operations/arrays/dlarray.js'
-import { max, min } from '../../src/operations/reductions/extremum.js'
-import { mean, std, variance } from '../../src/operations/reductions/mean.js'
-import { prod } from '../../src/operations/reductions/prod.js'
-import { sum } from '../../src/operations/reductions/sum.js'
-import { expectClose, SINGLE } from '../support/close.js'
-import { normals } from '../support/random.js'
+import { setBackend, setThreads, wasmBackend } from '../../../src/backends/current.js'
+import { dlarray } from '../../../src/operations/arrays/dlarray.js'
+import { max, min } from '../../../src/operations/reductions/extremum.js'
+import { mean, std, variance } from '../../../src/operations/reductions/mean.js'
+import { prod } from '../../../src/operations/reductions/prod.js'
+import { sum } from '../../../src/operations/reductions/sum.js'
+import { expectClose, SINGLE } from '../../support/close.js'
+import { normals } from '../../support/random.js'
 
 beforeAll(async () => {
   setBackend('wasm')

@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { canonical, numel } from '../../src/array/format.js'
-import { setBackend } from '../../src/backends/current.js'
-import { scope } from '../../src/memory/scope.js'
-import { dlarray } from '../../src/operations/arrays/dlarray.js'
-import { permute, transpose } from '../../src/operations/arrays/permute.js'
-import { reshape, squeeze, stripdims } from '../../src/operations/arrays/relabel.js'
-import { numbered, reader, shapes, shuffled, sizes, subscriptsOf } from '../support/arrays.js'
-import { message } from '../support/message.js'
+import { canonical, numel } from '../../../src/array/format.js'
+import { setBackend } from '../../../src/backends/current.js'
+import { scope } from '../../../src/memory/scope.js'
+import { dlarray } from '../../../src/operations/arrays/dlarray.js'
+import { permute, transpose } from '../../../src/operations/arrays/permute.js'
+import { reshape, squeeze, stripdims } from '../../../src/operations/arrays/relabel.js'
+import { numbered, reader, shapes, shuffled, sizes, subscriptsOf } from '../../support/arrays.js'
+import { message } from '../../support/message.js'
 
 describe('stripdims', () => {
   it('loses the labels, or brings them to an order first', () => {

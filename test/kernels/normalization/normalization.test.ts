@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { setThreads, wasmBackend } from '../../src/backends/current.js'
-import type { WasmBackend } from '../../src/backends/wasm/backend.js'
-import { expectClose } from '../support/close.js'
-import { normals } from '../support/random.js'
+import { setThreads, wasmBackend } from '../../../src/backends/current.js'
+import type { WasmBackend } from '../../../src/backends/wasm/backend.js'
+import { expectClose } from '../../support/close.js'
+import { normals } from '../../support/random.js'
 
 // The normalization family against float64, over group sizes, layouts, and both ways of dividing the work.
 

@@ -1,24 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { DlArray } from '../../src/array/dlarray.js'
-import { numel } from '../../src/array/format.js'
-import { dlfeval } from '../../src/autodiff/dlfeval.js'
-import { dlgradient } from '../../src/autodiff/dlgradient.js'
-import { setThreads, wasmBackend } from '../../src/backends/current.js'
-import { DimensionError, OptionError } from '../../src/errors.js'
-import { scope } from '../../src/memory/scope.js'
-import { dlarray } from '../../src/operations/arrays/dlarray.js'
-import { blockOperation } from '../../src/operations/block/block.js'
-import { composedBlock } from '../../src/operations/block/block-composed.js'
+import type { DlArray } from '../../../src/array/dlarray.js'
+import { numel } from '../../../src/array/format.js'
+import { dlfeval } from '../../../src/autodiff/dlfeval.js'
+import { dlgradient } from '../../../src/autodiff/dlgradient.js'
+import { setThreads, wasmBackend } from '../../../src/backends/current.js'
+import { DimensionError, OptionError } from '../../../src/errors.js'
+import { scope } from '../../../src/memory/scope.js'
+import { dlarray } from '../../../src/operations/arrays/dlarray.js'
+import { blockOperation } from '../../../src/operations/block/block.js'
+import { composedBlock } from '../../../src/operations/block/block-composed.js'
 import {
   type BlockInputs,
   type BlockOptions,
   blockPays,
   defaultBlock,
-} from '../../src/operations/block/block-options.js'
-import { times } from '../../src/operations/elementwise/arithmetic.js'
-import { sum } from '../../src/operations/reductions/sum.js'
-import { expectClose } from '../support/close.js'
-import { normals } from '../support/random.js'
+} from '../../../src/operations/block/block-options.js'
+import { times } from '../../../src/operations/elementwise/arithmetic.js'
+import { sum } from '../../../src/operations/reductions/sum.js'
+import { expectClose } from '../../support/close.js'
+import { normals } from '../../support/random.js'
 
 // A block against the operations that it stands for, both on WebAssembly, for sizes that fill vectors, threads and caches.
 
