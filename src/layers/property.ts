@@ -7,7 +7,8 @@ import { keep, makeArray, scope } from '../memory/scope.js'
 import { type ArrayData, dlarray, type FlatData } from '../operations/arrays/dlarray.js'
 import { relabelOperation } from '../operations/arrays/relabel.js'
 
-// Properties of layers: what each accepts, and the words when it gets something else.
+// Properties of layers: what each accepts, and the words when it gets something else. Schemas are internal: compilers of users'
+// programs would read all of the schema library's types for the sake of one of them.
 
 /** Where a value is given: the call for the message, and the property or argument. */
 export interface Place {
@@ -61,7 +62,7 @@ export function shown(value: unknown): string {
   return ArrayBuffer.isView(value) ? `a ${name} of ${(value as Uint8Array).length}` : `an object of class ${name}`
 }
 
-/** A check by a schema; `expects` and `remedy` are the words for what the schema says. */
+/** @internal A check by a schema; `expects` and `remedy` are the words for what the schema says. */
 export function accepts<S extends v.GenericSchema>(schema: S, expects: string, remedy: string): Check {
   return (value, place) => {
     const result = v.safeParse(schema, value)
@@ -70,7 +71,9 @@ export function accepts<S extends v.GenericSchema>(schema: S, expects: string, r
   }
 }
 
+/** @internal */
 export const positiveInteger = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
+/** @internal */
 export const nonnegativeInteger = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
 export function settable(name: string, check: Check, value?: unknown): PropertyDefinition {

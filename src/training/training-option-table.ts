@@ -9,7 +9,7 @@ export const solvers = ['sgdm', 'adam', 'rmsprop'] as const
 export type Solver = (typeof solvers)[number]
 
 export interface OptionDefinition {
-  /** Turns what is accepted into what is kept. */
+  /** @internal Turns what is accepted into what is kept. Left out of declarations, where it costs users' compilers seconds. */
   readonly schema: v.GenericSchema
   /** What is accepted, as the end of a sentence. */
   readonly expects: string

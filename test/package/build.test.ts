@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -76,6 +76,17 @@ it('contains the code, its types, and nothing that only tests or builds need', (
   ).toEqual([])
   const code = packed.filter((file) => file.endsWith('.js')).map((file) => readFileSync(join(root, file), 'utf8'))
   expect(code.filter((text) => /\bsamples:/.test(text))).toEqual([])
+})
+
+it('has types that need no other package: a compiler that checks libraries would read and check it whole', () => {
+  const reached = new Set(['dist/index.d.ts'])
+  const foreign: string[] = []
+  for (const file of reached)
+    for (const [, name] of readFileSync(join(root, file), 'utf8').matchAll(/(?:from|import\() ?'([^']+)'/g))
+      if (name!.startsWith('.')) reached.add(join(dirname(file), name!.replace(/\.js$/, '.d.ts')))
+      else foreign.push(`${file}: ${name}`)
+  expect(foreign).toEqual([])
+  expect(reached.size).toBeGreaterThan(100)
 })
 
 describe('Node', () => {
