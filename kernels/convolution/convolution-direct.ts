@@ -309,8 +309,8 @@ export function convolveDirectTo(block: ConvolveDirectBlock, begin: i32, end: i3
   const long = tile == 8 * LINES;
   const together = few && !long ? LINES : 1;
   // from each line of a tile to the next, in the band and in y
-  const tileNext = long ? 32 : next;
-  const tileLine = long ? 32 : strideW;
+  const tileNext: usize = long ? 32 : next;
+  const tileLine: usize = long ? 32 : strideW;
   const along: usize = long ? 32 * LINES : 32;
   const complete = block.runChannels >= block.channels;
   for (let item = begin; item < end; item++) {

@@ -111,6 +111,20 @@ describe('launch', () => {
     expect(apply(backend, vector(backend, 0), 0).view()).toHaveLength(0)
   })
 
+  it.each([
+    [Number.NaN, undefined],
+    [Number.POSITIVE_INFINITY, undefined],
+    [1000.5, 10],
+    [2 ** 32, undefined],
+    [1000, Number.NaN],
+  ])('refuses %s items, %s at a time, in place of waiting for them', async (items, grain) => {
+    const { backend } = await backendWithWorkers(2)
+    const x = vector(backend, 1000)
+    const block = { x: backend.pointer(x), y: backend.pointer(x), code: 0, first: 0, second: 0 }
+    expect(() => backend.launch('unary', block, { items, grain })).toThrow(/kernel unary: .* launch of .* report/)
+    expect(bits(apply(backend, x, 1))).toBe(bits(apply(backend, x, 1, 100)))
+  })
+
   it('allocates nothing in a loop from its second pass on', () => {
     const backend = backendOf({ threads: 1 })
     const x = vector(backend, 5000)

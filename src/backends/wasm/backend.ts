@@ -175,6 +175,8 @@ export class WasmBackend implements Backend {
 
   #run(plan: KernelPlan, block: number, items: number, grain: number | undefined): void {
     this.launches++
+    // Threads would wait for ever for what is no number of items, or for ranges of no items.
+    if ((items | 0) !== items || Number.isNaN(grain)) throw this.#failure(plan.name, badWork(items, grain))
     if (items <= 0) return
     if (this.observeLaunch) this.observeLaunch(plan.name, () => this.#runNow(plan, block, items, grain))
     else this.#runNow(plan, block, items, grain)
@@ -378,6 +380,10 @@ export class WasmBackend implements Backend {
     this.#singleBecause = 'the workers were stopped'
     if (ending) this.#ended = Promise.all([this.#ended, ending])
   }
+}
+
+function badWork(items: number, grain: number | undefined): RangeError {
+  return new RangeError(`a launch of ${items} items${grain === undefined ? '' : `, ${grain} at a time`}`)
 }
 
 function checkThreads(call: string, threads: number): number {
