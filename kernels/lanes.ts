@@ -1,5 +1,11 @@
-// Turning four vectors round, and parts of vectors: the one to three elements that are left at the end of a run go through the same vector code as all
-// others, in a vector whose remaining lanes are 0 and are not written back.
+// Vectors of four: turned round, joined, and parts of them. The one to three elements that are left at the end of a run go
+// through the same vector code as all others, in a vector whose remaining lanes are 0 and are not written back.
+
+/** The same number in all lanes. */
+@inline
+export function splat(value: f32): v128 {
+  return f32x4.splat(value);
+}
 
 /** `count` (1 to 3) floats in the first lanes, 0 in the others. */
 @inline

@@ -4,11 +4,7 @@
 // rounded to single precision. Accuracies are the largest errors found against float64 over all exponents, in units in
 // the last place (ulp); test/kernels/math.test.ts repeats the measurement. NaN gives NaN; infinities, zeros and
 // denormals give what the limit of the function gives.
-
-@inline
-function splat(value: f32): v128 {
-  return f32x4.splat(value);
-}
+import { joinHalves, joinLow, splat } from './lanes';
 
 /** sum + terms * next: one Horner step. */
 @inline
@@ -258,8 +254,8 @@ function sinOfTurned(x: v128, quadrants: i32): v128 {
   const n2 = f64x2.nearest(f64x2.mul(second, f64x2.splat(TWO_OVER_PI)));
   const r1 = f64x2.sub(f64x2.sub(first, f64x2.mul(n1, f64x2.splat(HALF_PI_HIGH))), f64x2.mul(n1, f64x2.splat(HALF_PI_LOW)));
   const r2 = f64x2.sub(f64x2.sub(second, f64x2.mul(n2, f64x2.splat(HALF_PI_HIGH))), f64x2.mul(n2, f64x2.splat(HALF_PI_LOW)));
-  let r = joinHalves(f32x4.demote_f64x2_zero(r1), f32x4.demote_f64x2_zero(r2));
-  let n = joinHalves(i32x4.trunc_sat_f64x2_s_zero(n1), i32x4.trunc_sat_f64x2_s_zero(n2));
+  let r = joinHalves(r1, r2);
+  let n = joinLow(i32x4.trunc_sat_f64x2_s_zero(n1), i32x4.trunc_sat_f64x2_s_zero(n2));
   const large = f32x4.ge(f32x4.abs(x), splat(REDUCIBLE));
   if (v128.any_true(large)) {
     if (i32x4.extract_lane(large, 0)) {
@@ -290,12 +286,6 @@ function sinOfTurned(x: v128, quadrants: i32): v128 {
   const odd = i32x4.ne(v128.and(n, i32x4.splat(1)), i32x4.splat(0));
   const sign = i32x4.shl(v128.and(n, i32x4.splat(2)), 30);
   return v128.xor(v128.bitselect(cosine, sine, odd), sign);
-}
-
-/** The lower halves of two vectors, one after the other. */
-@inline
-function joinHalves(low: v128, high: v128): v128 {
-  return i8x16.shuffle(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
 }
 
 /** sin(x), x in radians, 2 ulp. */
@@ -360,7 +350,7 @@ function powerOf(x: v128, y: v128): v128 {
   const a = f32x4.abs(x);
   const low = powerOfPositive(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(y));
   const high = powerOfPositive(f64x2.promote_low_f32x4(upperHalf(a)), f64x2.promote_low_f32x4(upperHalf(y)));
-  let result = joinHalves(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high));
+  let result = joinHalves(low, high);
   // a = 0 and a = infinity: 0 or infinity, by the sign of y
   const grows = v128.xor(f32x4.gt(y, zero), f32x4.eq(a, zero));
   const edge = v128.or(f32x4.eq(a, zero), f32x4.eq(a, infinity));
