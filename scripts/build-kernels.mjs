@@ -23,40 +23,43 @@ const files = readdirSync(join(root, 'kernels'), { recursive: true })
 /** What follows a field's name in the list of a block's fields. */
 const MARKS = { usize: '*', i32: '', f32: '.' }
 
+/** The block classes of all files by name: own fields, and the class that these follow. */
+const blocks = new Map()
 /** One kernel per `export function name(block: Block, begin: i32, end: i32): void`; one block per `@unmanaged class`. */
 function readDeclarations(source, file) {
-  const blocks = new Map()
-  for (const [, name, body] of source.matchAll(/@unmanaged\s+(?:export\s+)?class\s+(\w+)\s*\{([^}]*)\}/g)) {
+  for (const [, name, base, body] of source.matchAll(
+    /@unmanaged\s+(?:export\s+)?class\s+(\w+)(?:\s+extends\s+(\w+))?\s*\{([^}]*)\}/g,
+  )) {
     const fields = [...body.replace(/\/\/.*$|\/\*[\s\S]*?\*\//gm, '').matchAll(/(\w+)\s*:\s*(\w+)\s*;/g)]
     for (const [, field, type] of fields)
       if (!['usize', 'i32', 'f32'].includes(type))
         throw new Error(`${file}: block ${name}.${field} has type ${type}; a block holds usize, i32 and f32 only`)
-    blocks.set(
-      name,
-      fields.map(([, field, type]) => [field, type]),
-    )
+    if (blocks.has(name)) throw new Error(`${file}: there are two blocks named ${name}`)
+    blocks.set(name, { base, fields: fields.map(([, field, type]) => [field, type]) })
   }
-  const kernels = new Map()
-  for (const [, name, block] of source.matchAll(
-    /export function (\w+)\(\s*\w+: (\w+),\s*begin: i32,\s*end: i32,?\s*\): void/g,
-  )) {
-    if (!blocks.has(block))
-      throw new Error(`${file}: kernel ${name} takes a block ${block} that its file does not declare`)
-    kernels.set(name, blocks.get(block))
-  }
-  return kernels
+  const declared = source.matchAll(/export function (\w+)\(\s*\w+: (\w+),\s*begin: i32,\s*end: i32,?\s*\): void/g)
+  return [...declared].map(([, name, block]) => ({ name, block, file }))
 }
 
-const kernels = new Map()
+const declarations = []
 /** Files compiled as entries; a file with functions for other families alone would export every one of them. */
 const entries = []
 for (const file of files) {
   const declared = readDeclarations(readFileSync(join(root, 'kernels', file), 'utf8'), `kernels/${file}`)
-  if (declared.size > 0 || ['scratch.ts', 'pool.ts'].includes(file)) entries.push(file)
-  for (const [name, fields] of declared) {
-    if (kernels.has(name)) throw new Error(`kernels/${file}: there are two kernels named ${name}`)
-    kernels.set(name, fields)
-  }
+  if (declared.length > 0 || ['scratch.ts', 'pool.ts'].includes(file)) entries.push(file)
+  declarations.push(...declared)
+}
+
+function fieldsOf(name, user) {
+  const block = blocks.get(name)
+  if (!block) throw new Error(`${user}: there is no block ${name}`)
+  return block.base ? [...fieldsOf(block.base, user), ...block.fields] : block.fields
+}
+
+const kernels = new Map()
+for (const { name, block, file } of declarations) {
+  if (kernels.has(name)) throw new Error(`${file}: there are two kernels named ${name}`)
+  kernels.set(name, fieldsOf(block, file))
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'dlnet-kernels-'))

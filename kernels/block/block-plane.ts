@@ -12,7 +12,9 @@ import { addGradientSums } from '../normalization/gradient-sums';
 import { applyRun } from '../normalization/moments';
 import { planeFactor, planeHigh, planeRest } from '../normalization/normalization';
 import { PART } from '../normalization/normalization-layout';
-import { averageColumns, averageScatter, isTwoByTwo, maximumColumns, maximumScatter } from '../pooling/pooling';
+import { averageColumns, averageScatter } from '../pooling/average-pooling';
+import { maximumColumns, maximumScatter } from '../pooling/maximum-pooling';
+import { isTwoByTwo } from '../pooling/windows';
 import { scratch } from '../scratch';
 import { resetSums, sumOfFirst, sumOfSecond } from '../normalization/two-sums';
 

@@ -4,7 +4,7 @@ import { Block } from './block';
 import { activated, activatedOne, LEAKY, RECTIFIED } from './block-activation';
 import { total } from '../lanes';
 import { planeFactor, planeHigh, planeRest } from '../normalization/normalization';
-import { averageOfPairs } from '../pooling/pooling';
+import { averageOfPairs } from '../pooling/average-pooling';
 
 /**
  * Normalized, activated and pooled by 2 by 2 windows with stride 2. What comes before the pooling only ever rises, or with a

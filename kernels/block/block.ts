@@ -2,7 +2,7 @@
 // or average pooling, each of which may be missing; and the way back.
 //
 // x is float32 [inner, channels, observations] with inner = height * width * depth of the pooling, y likewise with what the
-// windows leave. Precision and order of sums are those of normalization.ts, windows those of pooling.ts: with statistics of
+// windows leave. Precision and order of sums are those of normalization.ts, windows those of pooling/: with statistics of
 // an observation's own, the result has the same bits as the steps one after the other.
 //
 // Normalized are groups of `groupChannels` neighbouring channels of an observation, each group as it is measured: instance,
@@ -42,6 +42,7 @@ import {
   writePlaneSums,
 } from '../normalization/normalization-gradient';
 import { groupsPerObservation, scaleOf } from '../normalization/normalization-layout';
+import { Windows } from '../pooling/windows';
 
 /** Each group of an observation by its own statistics. */
 const WITHIN: i32 = 1;
@@ -49,7 +50,7 @@ const WITHIN: i32 = 1;
 const ACROSS: i32 = 2;
 
 @unmanaged
-export class Block {
+export class Block extends Windows {
   x: usize;
   /** Forward: the result; without pooling it may be x itself. */
   y: usize;
@@ -88,24 +89,7 @@ export class Block {
   activation: i32; // 0 none, 1 ReLU, 2 leaky ReLU
   leak: f32; // factor of negative elements, 0 or more
   pooling: i32; // 0 none, 1 maximum, 2 average
-  height: i32;
-  width: i32;
-  depth: i32;
-  outHeight: i32;
-  outWidth: i32;
-  outDepth: i32;
-  poolHeight: i32;
-  poolWidth: i32;
-  poolDepth: i32;
-  strideHeight: i32;
-  strideWidth: i32;
-  strideDepth: i32;
-  paddingHeight: i32;
-  paddingWidth: i32;
-  paddingDepth: i32;
-  excludePadding: i32;
 }
-
 
 /** One group of planes of x, at `x`, forward; `to` is where its result goes. */
 function groupForward(b: Block, group: i32, x: usize, to: usize): void {

@@ -8,40 +8,60 @@
 // Work item: one element, except `gradientSquares`; `updateParameters` runs one of these for many parameters. Vectors of four;
 // the last one to three elements of a range go through the same code in a padded vector. Every operation is rounded once to
 // float32, in the order of the formulas.
-import { loadUpTo, storeUpTo, totalOf, upperHalf } from '../lanes';
+import { loadUpTo, splat, storeUpTo, totalOf, upperHalf } from '../lanes';
 
-/** The gradient ready for the solver; NaN stays NaN. */
-@inline
-function ready(gradient: v128, parameter: v128, decay: v128, factor: v128, limit: v128): v128 {
-  const g = f32x4.mul(f32x4.add(gradient, f32x4.mul(decay, parameter)), factor);
-  return f32x4.pmax(f32x4.pmin(g, limit), f32x4.neg(limit));
-}
-
+/** A gradient and its parameter: what all kernels' blocks begin with. */
 @unmanaged
-class Sgdm {
+class Gradient {
   parameter: usize;
   gradient: usize;
   count: i32; // elements
-  velocity: usize;
   decay: f32;
+}
+
+@unmanaged
+class Update extends Gradient {
   factor: f32;
   limit: f32;
   rate: f32;
+}
+
+/** The gradient with L2 regularization; lanes behind the end are 0. */
+@inline
+function regularized(b: Gradient, at: usize, parameter: v128, left: i32): v128 {
+  return f32x4.add(loadUpTo(b.gradient + at, left), f32x4.mul(splat(b.decay), parameter));
+}
+
+/** The gradient ready for the solver; NaN stays NaN. */
+@inline
+function ready(b: Update, at: usize, parameter: v128, left: i32): v128 {
+  const g = f32x4.mul(regularized(b, at, parameter, left), splat(b.factor));
+  return f32x4.pmax(f32x4.pmin(g, splat(b.limit)), splat(-b.limit));
+}
+
+/** The moving average at `at`, renewed: average = decay * average + gain * value. */
+@inline
+function averaged(at: usize, decay: f32, gain: f32, value: v128, left: i32): v128 {
+  const average = f32x4.add(f32x4.mul(splat(decay), loadUpTo(at, left)), f32x4.mul(splat(gain), value));
+  storeUpTo(at, average, left);
+  return average;
+}
+
+@unmanaged
+class Sgdm extends Update {
+  velocity: usize;
   momentum: f32;
 }
 
 /** velocity = momentum * velocity - rate * g; parameter += velocity. */
 export function sgdm(b: Sgdm, begin: i32, end: i32): void {
-  const decay = f32x4.splat(b.decay);
-  const factor = f32x4.splat(b.factor);
-  const limit = f32x4.splat(b.limit);
-  const rate = f32x4.splat(b.rate);
-  const momentum = f32x4.splat(b.momentum);
+  const rate = splat(b.rate);
+  const momentum = splat(b.momentum);
   for (let i = begin; i < end; i += 4) {
     const left = end - i;
     const at = <usize>i << 2;
     const w = loadUpTo(b.parameter + at, left);
-    const g = ready(loadUpTo(b.gradient + at, left), w, decay, factor, limit);
+    const g = ready(b, at, w, left);
     const v = f32x4.sub(f32x4.mul(momentum, loadUpTo(b.velocity + at, left)), f32x4.mul(rate, g));
     storeUpTo(b.velocity + at, v, left);
     storeUpTo(b.parameter + at, f32x4.add(w, v), left);
@@ -49,18 +69,11 @@ export function sgdm(b: Sgdm, begin: i32, end: i32): void {
 }
 
 @unmanaged
-class Adam {
-  parameter: usize;
-  gradient: usize;
-  count: i32; // elements
+class Adam extends Update {
   /** Average gradient. */
   average: usize;
   /** Average squared gradient. */
   squares: usize;
-  decay: f32;
-  factor: f32;
-  limit: f32;
-  rate: f32;
   gradientDecay: f32;
   /** 1 - gradientDecay and 1 - squaredDecay, rounded from float64. */
   gradientGain: f32;
@@ -77,42 +90,26 @@ class Adam {
  * parameter -= rate * (c1 average) / (sqrt(c2 squares) + epsilon).
  */
 export function adam(b: Adam, begin: i32, end: i32): void {
-  const decay = f32x4.splat(b.decay);
-  const factor = f32x4.splat(b.factor);
-  const limit = f32x4.splat(b.limit);
-  const rate = f32x4.splat(b.rate);
-  const b1 = f32x4.splat(b.gradientDecay);
-  const gain1 = f32x4.splat(b.gradientGain);
-  const b2 = f32x4.splat(b.squaredDecay);
-  const gain2 = f32x4.splat(b.squaredGain);
-  const c1 = f32x4.splat(b.gradientCorrection);
-  const c2 = f32x4.splat(b.squaredCorrection);
-  const epsilon = f32x4.splat(b.epsilon);
+  const rate = splat(b.rate);
+  const c1 = splat(b.gradientCorrection);
+  const c2 = splat(b.squaredCorrection);
+  const epsilon = splat(b.epsilon);
   for (let i = begin; i < end; i += 4) {
     const left = end - i;
     const at = <usize>i << 2;
     const w = loadUpTo(b.parameter + at, left);
-    const g = ready(loadUpTo(b.gradient + at, left), w, decay, factor, limit);
-    const m = f32x4.add(f32x4.mul(b1, loadUpTo(b.average + at, left)), f32x4.mul(gain1, g));
-    const v = f32x4.add(f32x4.mul(b2, loadUpTo(b.squares + at, left)), f32x4.mul(gain2, f32x4.mul(g, g)));
-    storeUpTo(b.average + at, m, left);
-    storeUpTo(b.squares + at, v, left);
+    const g = ready(b, at, w, left);
+    const m = averaged(b.average + at, b.gradientDecay, b.gradientGain, g, left);
+    const v = averaged(b.squares + at, b.squaredDecay, b.squaredGain, f32x4.mul(g, g), left);
     const root = f32x4.add(f32x4.sqrt(f32x4.mul(v, c2)), epsilon);
     storeUpTo(b.parameter + at, f32x4.sub(w, f32x4.mul(rate, f32x4.div(f32x4.mul(m, c1), root))), left);
   }
 }
 
 @unmanaged
-class Rmsprop {
-  parameter: usize;
-  gradient: usize;
-  count: i32; // elements
+class Rmsprop extends Update {
   /** Average squared gradient. */
   squares: usize;
-  decay: f32;
-  factor: f32;
-  limit: f32;
-  rate: f32;
   squaredDecay: f32;
   /** 1 - squaredDecay, rounded from float64. */
   squaredGain: f32;
@@ -121,20 +118,14 @@ class Rmsprop {
 
 /** squares = b2 squares + (1 - b2) g²; parameter -= rate * g / (sqrt(squares) + epsilon). */
 export function rmsprop(b: Rmsprop, begin: i32, end: i32): void {
-  const decay = f32x4.splat(b.decay);
-  const factor = f32x4.splat(b.factor);
-  const limit = f32x4.splat(b.limit);
-  const rate = f32x4.splat(b.rate);
-  const b2 = f32x4.splat(b.squaredDecay);
-  const gain2 = f32x4.splat(b.squaredGain);
-  const epsilon = f32x4.splat(b.epsilon);
+  const rate = splat(b.rate);
+  const epsilon = splat(b.epsilon);
   for (let i = begin; i < end; i += 4) {
     const left = end - i;
     const at = <usize>i << 2;
     const w = loadUpTo(b.parameter + at, left);
-    const g = ready(loadUpTo(b.gradient + at, left), w, decay, factor, limit);
-    const v = f32x4.add(f32x4.mul(b2, loadUpTo(b.squares + at, left)), f32x4.mul(gain2, f32x4.mul(g, g)));
-    storeUpTo(b.squares + at, v, left);
+    const g = ready(b, at, w, left);
+    const v = averaged(b.squares + at, b.squaredDecay, b.squaredGain, f32x4.mul(g, g), left);
     const root = f32x4.add(f32x4.sqrt(v), epsilon);
     storeUpTo(b.parameter + at, f32x4.sub(w, f32x4.mul(rate, f32x4.div(g, root))), left);
   }
@@ -144,13 +135,9 @@ export function rmsprop(b: Rmsprop, begin: i32, end: i32): void {
 const BLOCK: i32 = 4096;
 
 @unmanaged
-class GradientSquares {
-  parameter: usize;
-  gradient: usize;
-  count: i32; // elements
+class GradientSquares extends Gradient {
   /** float64, one number per block. */
   sums: usize;
-  decay: f32;
 }
 
 /**
@@ -158,7 +145,6 @@ class GradientSquares {
  * Work item: one block. Squares in float64, in four lanes that are joined at the end.
  */
 export function gradientSquares(b: GradientSquares, begin: i32, end: i32): void {
-  const decay = f32x4.splat(b.decay);
   for (let block = begin; block < end; ++block) {
     const last = min((block + 1) * BLOCK, b.count);
     let low = f64x2.splat(0);
@@ -166,8 +152,7 @@ export function gradientSquares(b: GradientSquares, begin: i32, end: i32): void 
     for (let i = block * BLOCK; i < last; i += 4) {
       const left = last - i;
       const at = <usize>i << 2;
-      // lanes behind the end are 0 in both
-      const g = f32x4.add(loadUpTo(b.gradient + at, left), f32x4.mul(decay, loadUpTo(b.parameter + at, left)));
+      const g = regularized(b, at, loadUpTo(b.parameter + at, left), left);
       const g0 = f64x2.promote_low_f32x4(g);
       const g1 = f64x2.promote_low_f32x4(upperHalf(g));
       low = f64x2.add(low, f64x2.mul(g0, g0));
@@ -175,14 +160,6 @@ export function gradientSquares(b: GradientSquares, begin: i32, end: i32): void 
     }
     store<f64>(b.sums + (<usize>block << 3), totalOf(low, high));
   }
-}
-
-/** What the blocks of all kernels above begin with. */
-@unmanaged
-class Update {
-  parameter: usize;
-  gradient: usize;
-  count: i32;
 }
 
 @unmanaged
@@ -200,7 +177,7 @@ export function updateParameters(b: Updates, begin: i32, end: i32): void {
   let first = 0;
   for (let p = 0; p < b.parameters && first < end; ++p) {
     const block = b.blocks + <usize>(p * b.bytes);
-    const count = changetype<Update>(block).count;
+    const count = changetype<Gradient>(block).count;
     const blocks = (count + BLOCK - 1) / BLOCK;
     const from = max(begin - first, 0);
     const to = min(end - first, blocks);

@@ -9,6 +9,8 @@ import {
   withFilterGradient,
 } from '../convolution/convolution-launch.js'
 import { launchMoments, launchNoMoments } from '../normalization/batchnorm.js'
+import type { PoolingGeometry } from '../pooling/pooling-geometry.js'
+import { windowFields } from '../pooling/pooling-launch.js'
 import type { BlockInputs, BlockParameter, BlockPlan } from './block-options.js'
 
 // Launches the kernels of kernels/block/block.ts.
@@ -33,14 +35,14 @@ const TRANSFORMS = {
 const ACTIVATIONS = { none: 0, relu: 1, leakyrelu: 2 } as const
 const POOLINGS = { max: 1, average: 2 } as const
 
+/** Windows of one element, for a block without pooling. */
+function unpooled(inner: number): Omit<PoolingGeometry, 'planes'> {
+  const image = [inner, 1, 1] as const
+  return { image, output: image, pool: [1, 1, 1], stride: [1, 1, 1], before: [0, 0, 0], excludePadding: false }
+}
+
 /** The fields of a block's kernels that are no addresses. */
 function described(plan: BlockPlan) {
-  const geometry = plan.pooling?.geometry
-  const image = geometry?.image ?? [plan.inner, 1, 1]
-  const output = geometry?.output ?? image
-  const pool = geometry?.pool ?? [1, 1, 1]
-  const stride = geometry?.stride ?? [1, 1, 1]
-  const before = geometry?.before ?? [0, 0, 0]
   return {
     x: 0,
     y: 0,
@@ -70,22 +72,7 @@ function described(plan: BlockPlan) {
     activation: ACTIVATIONS[plan.activation],
     leak: plan.leak,
     pooling: plan.pooling ? POOLINGS[plan.pooling.kind] : 0,
-    height: image[0],
-    width: image[1],
-    depth: image[2],
-    outHeight: output[0],
-    outWidth: output[1],
-    outDepth: output[2],
-    poolHeight: pool[0],
-    poolWidth: pool[1],
-    poolDepth: pool[2],
-    strideHeight: stride[0],
-    strideWidth: stride[1],
-    strideDepth: stride[2],
-    paddingHeight: before[0],
-    paddingWidth: before[1],
-    paddingDepth: before[2],
-    excludePadding: geometry?.excludePadding ? 1 : 0,
+    ...windowFields(plan.pooling?.geometry ?? unpooled(plan.inner)),
   }
 }
 

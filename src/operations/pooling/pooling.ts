@@ -1,6 +1,5 @@
 import type { ArrayInfo, DlArray } from '../../array/dlarray.js'
 import { numel } from '../../array/format.js'
-import type { WasmBackend } from '../../backends/wasm/backend.js'
 import { asText, DimensionError, OptionError } from '../../errors.js'
 import { type Operation, operation, type Sample } from '../operation.js'
 import {
@@ -11,59 +10,12 @@ import {
   type Window,
   windowsOf,
 } from './pooling-geometry.js'
+import { launchPooling } from './pooling-launch.js'
 
 // Maximum and average pooling and their gradients. Each gradient is linear in what comes in, and its own gradient is the
 // other way round: picking the winners from another array, or pooling it. So there are derivatives of every order.
 
-const plane = ({ image }: PoolingGeometry) => numel(image)
 const windowsPerPlane = ({ output }: PoolingGeometry) => numel(output)
-
-/** Elements that a thread takes at once. */
-const GRAIN = 16384
-
-interface Addresses {
-  readonly x?: number
-  readonly y?: number
-  readonly offsets?: number
-  readonly dy?: number
-  readonly dx?: number
-}
-
-type PoolingKernel = 'maximumPool' | 'maximumPoolGradient' | 'maximumPoolGather' | 'averagePool' | 'averagePoolGradient'
-
-function launch(wasm: WasmBackend, kernel: PoolingKernel, at: Addresses, geometry: PoolingGeometry): void {
-  const { image, output, pool, stride, before, planes, excludePadding } = geometry
-  const byPlane = kernel === 'maximumPoolGradient' || kernel === 'averagePoolGradient'
-  const columns = output[1] * output[2]
-  const elements = Math.max(1, byPlane ? plane(geometry) : plane(geometry) / Math.max(columns, 1))
-  wasm.launch(
-    kernel,
-    {
-      x: at.x ?? 0,
-      y: at.y ?? 0,
-      offsets: at.offsets ?? 0,
-      dy: at.dy ?? 0,
-      dx: at.dx ?? 0,
-      height: image[0],
-      width: image[1],
-      depth: image[2],
-      outHeight: output[0],
-      outWidth: output[1],
-      outDepth: output[2],
-      poolHeight: pool[0],
-      poolWidth: pool[1],
-      poolDepth: pool[2],
-      strideHeight: stride[0],
-      strideWidth: stride[1],
-      strideDepth: stride[2],
-      paddingHeight: before[0],
-      paddingWidth: before[1],
-      paddingDepth: before[2],
-      excludePadding: excludePadding ? 1 : 0,
-    },
-    { items: byPlane ? planes : planes * columns, grain: Math.max(1, Math.ceil(GRAIN / elements)) },
-  )
-}
 
 /** Calls `visit(window, index of the plane's first element, index of its first window)` for every window of every plane. */
 function eachWindow(
@@ -72,7 +24,7 @@ function eachWindow(
 ): void {
   const windows = windowsOf(geometry)
   for (let p = 0; p < geometry.planes; p++)
-    for (const window of windows) visit(window, p * plane(geometry), p * windows.length + window.index)
+    for (const window of windows) visit(window, p * numel(geometry.image), p * windows.length + window.index)
 }
 
 const poolingSamples = (): Sample<'X', PoolingOptions>[] => [
@@ -140,7 +92,7 @@ export const maxpoolOperation: Operation<'X', never, 'Y' | 'offsets', MaximumOpt
       })
     },
     wasm({ inputs: { X: x }, outputs: { Y: y, offsets }, plan, wasm }) {
-      launch(wasm, 'maximumPool', { x, y, offsets: offsets ?? 0 }, plan)
+      launchPooling(wasm, 'maximumPool', { x, y, offsets: offsets ?? 0 }, plan)
     },
   },
   samples: () => poolingSamples().map((sample) => ({ ...sample, options: { ...sample.options, winners: true } })),
@@ -190,7 +142,7 @@ export const maxpoolGradientOperation: Operation<'dY' | 'offsets', never, 'dX', 
       })
     },
     wasm({ inputs: { dY: dy, offsets }, outputs: { dX: dx }, plan, wasm }) {
-      launch(wasm, 'maximumPoolGradient', { dy, offsets, dx }, plan)
+      launchPooling(wasm, 'maximumPoolGradient', { dy, offsets, dx }, plan)
     },
   },
   samples: () => [{ inputs: { dY: { size: [2, 1, 2], format: 'SSC' }, offsets: places }, options: known }],
@@ -218,7 +170,7 @@ export const maxpoolGatherOperation: Operation<'X' | 'offsets', never, 'Y', Know
       })
     },
     wasm({ inputs: { X: x, offsets }, outputs: { Y: y }, plan, wasm }) {
-      launch(wasm, 'maximumPoolGather', { x, offsets, y }, plan)
+      launchPooling(wasm, 'maximumPoolGather', { x, offsets, y }, plan)
     },
   },
   samples: () => [{ inputs: { X: { size: [4, 2, 2], format: 'SSC' }, offsets: places } }],
@@ -260,7 +212,7 @@ export const avgpoolOperation: Operation<'X', never, 'Y', AverageOptions> = oper
       })
     },
     wasm({ inputs: { X: x }, outputs: { Y: y }, plan, wasm }) {
-      launch(wasm, 'averagePool', { x, y }, plan)
+      launchPooling(wasm, 'averagePool', { x, y }, plan)
     },
   },
   samples: () =>
@@ -301,7 +253,7 @@ export const avgpoolGradientOperation: Operation<'dY', never, 'dX', AverageOptio
       })
     },
     wasm({ inputs: { dY: dy }, outputs: { dX: dx }, plan, wasm }) {
-      launch(wasm, 'averagePoolGradient', { dy, dx }, plan)
+      launchPooling(wasm, 'averagePoolGradient', { dy, dx }, plan)
     },
   },
   samples: () => [{ inputs: { dY: { size: [2, 1, 2], format: 'SSC' } } }],
