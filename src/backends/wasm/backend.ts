@@ -6,11 +6,11 @@ import { BackendError, OptionError } from '../../errors.js'
 import type { Backend, BackendInfo, BackendMemory } from '../backend.js'
 import { Heap } from './heap.js'
 import { type KernelPlan, kernelPlans, writeBlock } from './kernel-plan.js'
+import { initialThreads, KernelThreads } from './kernel-threads.js'
 import type { KernelFields } from './kernels.generated.js'
-import { instantiateKernels, type KernelInstance } from './module.js'
+import { instantiateKernels } from './module.js'
 import { type RecordedData, Recording } from './recording.js'
 import { type StorageOwner, WasmStorage } from './storage.js'
-import { processorCount, ThreadPool } from './threads.js'
 
 export type KernelName = keyof KernelFields
 
@@ -34,12 +34,8 @@ export interface WasmBackendOptions {
   shared?: boolean
 }
 
-const MAXIMUM_THREADS = 256
 const MINIMUM_HEAP = 4 * 2 ** 20
 const MAXIMUM_HEAP = 4 * 2 ** 30
-/** Turns per thread when the caller gives no grain: some slack for threads that start late or run slowly. */
-const TURNS = 4
-
 export class WasmBackend implements Backend {
   readonly name = 'wasm'
   /** Kernels launched so far. */
@@ -47,10 +43,8 @@ export class WasmBackend implements Backend {
   /** Called for each launch with the kernel's name and what runs it, to measure that. */
   observeLaunch: ((kernel: string, run: () => void) => void) | undefined
 
-  readonly #instance: KernelInstance
   readonly #heap: Heap
   readonly #plans: Readonly<Record<string, KernelPlan>>
-  readonly #names: readonly string[]
   /** Recordings that hold memory. */
   readonly #recordings = new Set<Recording>()
   /** Where launches write their parameters: one block, since a launch ends before the next begins. */
@@ -60,14 +54,7 @@ export class WasmBackend implements Backend {
   #blockIntegers: Int32Array = new Int32Array(0)
   #blockFloats: Float32Array = new Float32Array(0)
   #blockBuffer: ArrayBufferLike | undefined
-  readonly #processors = processorCount()
-  #pool: ThreadPool | undefined
-  #threads = 1
-  #endPool: (() => Promise<void>) | undefined
-  /** Resolves when all workers that were told to end have ended. */
-  #ended: Promise<unknown> = Promise.resolve()
-  /** Why there is no pool. */
-  #singleBecause: string | undefined
+  readonly #threads: KernelThreads
   readonly #storages: StorageOwner & { recording: Recording | undefined }
 
   constructor(options: WasmBackendOptions = {}) {
@@ -79,20 +66,19 @@ export class WasmBackend implements Backend {
         got: String(maximumBytes),
         remedy: 'Leave it out for 4 GB.',
       })
-    const threads = checkThreads('createWasmBackend', options.threads ?? threadsFromEnvironment() ?? this.#processors)
+    const threads = initialThreads('createWasmBackend', options.threads)
     const instance = instantiateKernels({ maximumBytes, shared: options.shared })
     const { host, memory } = instance
-    this.#instance = instance
     this.#heap = new Heap(memory, host.heapBase(), instance.maximumBytes)
     this.#heap.makeRoom = () => this.#releaseRecordings()
     this.#storages = { heap: this.#heap, recording: undefined, live: { storages: 0, bytes: 0 } }
     const plans = kernelPlans(instance)
-    this.#names = plans.map(({ name }) => name)
     this.#plans = Object.assign(Object.create(null), Object.fromEntries(plans.map((plan) => [plan.name, plan])))
     host.setScratch(this.#heap.allocate(host.scratchBytes()))
     this.#blockLength = Math.max(...plans.map(({ fields }) => fields.length))
     this.#block = this.#heap.allocate(4 * this.#blockLength)
-    this.#startPool(threads)
+    const names = plans.map(({ name }) => name)
+    this.#threads = new KernelThreads({ instance, heap: this.#heap, names }, threads)
   }
 
   allocate(length: number, elementType: ElementType): Storage {
@@ -175,49 +161,9 @@ export class WasmBackend implements Backend {
 
   #run(plan: KernelPlan, block: number, items: number, grain: number | undefined): void {
     this.launches++
-    // Threads would wait for ever for what is no number of items, or for ranges of no items.
-    if ((items | 0) !== items || Number.isNaN(grain)) throw this.#failure(plan.name, badWork(items, grain))
     if (items <= 0) return
-    if (this.observeLaunch) this.observeLaunch(plan.name, () => this.#runNow(plan, block, items, grain))
-    else this.#runNow(plan, block, items, grain)
-  }
-
-  #runNow(plan: KernelPlan, block: number, items: number, grain: number | undefined): void {
-    const pool = this.#pool
-    try {
-      if (pool === undefined) plan.kernel(block, 0, items)
-      else this.#runOnPool(pool, plan, block, items, grain)
-    } catch (error) {
-      throw this.#failure(plan.name, error)
-    }
-  }
-
-  #runOnPool(
-    pool: ThreadPool,
-    plan: KernelPlan,
-    block: number,
-    items: number,
-    grain = Math.ceil(items / (TURNS * this.#threads)),
-  ): void {
-    if (pool.lostBecause !== undefined) throw pool.lost('run a kernel')
-    if (items <= grain || pool.threads === 1) plan.kernel(block, 0, items)
-    else pool.run(plan.index, plan.kernel, block, items, Math.max(1, Math.floor(grain)))
-  }
-
-  #failure(name: string, error: unknown): BackendError {
-    const pool = this.#pool
-    if (pool?.lostBecause !== undefined) {
-      this.#stopPool()
-      this.#singleBecause = pool.lacking
-    }
-    if (error instanceof BackendError) return error
-    const problem = {
-      call: `kernel ${name}`,
-      expects: 'to run to its end',
-      got: error instanceof Error ? error.message : String(error),
-      remedy: 'This is an error in dlnet: please report it with the sizes of the arrays.',
-    }
-    return new BackendError(problem, { cause: error })
+    if (this.observeLaunch) this.observeLaunch(plan.name, () => this.#threads.run(plan, block, items, grain))
+    else this.#threads.run(plan, block, items, grain)
   }
 
   #renewBlockViews(): void {
@@ -286,33 +232,30 @@ export class WasmBackend implements Backend {
 
   /** Threads that run kernels once the workers have started, the calling one included. */
   get threads(): number {
-    const pool = this.#pool
-    if (pool === undefined || pool.lostBecause !== undefined) return 1
-    return pool.notStartedBecause === undefined ? this.#threads : pool.threads
+    return this.#threads.count
   }
 
   /** Starts or stops workers so that `threads` run kernels, the calling one included; 1 to 256. */
   setThreads(threads: number): void {
-    checkThreads('setThreads', threads)
-    this.#stopPool()
-    this.#startPool(threads)
+    this.#threads.set('setThreads', threads)
   }
 
   /** Resolves when every worker runs, or is known not to start; until then kernels run on the threads that are there. */
   async ready(): Promise<void> {
-    await this.#pool?.started()
+    await this.#threads.started()
   }
 
   /** Ends the workers; resolves when they have ended. Arrays stay readable, and kernels run on the calling thread. */
   async dispose(): Promise<void> {
-    this.#stopPool()
-    await this.#ended
+    await this.#threads.stop()
   }
+
+  // --- Reports ----------------------------------------------------------------------------------------------------------
 
   info(): BackendInfo {
     const { threads } = this
-    const singleThreadedBecause = threads === 1 ? (this.#singleBecause ?? this.#pool?.lacking) : undefined
-    return { name: this.name, threads, simd: true, ...(singleThreadedBecause && { singleThreadedBecause }) }
+    const { singleBecause } = this.#threads
+    return { name: this.name, threads, simd: true, ...(singleBecause && { singleThreadedBecause: singleBecause }) }
   }
 
   memory(): BackendMemory {
@@ -333,73 +276,6 @@ export class WasmBackend implements Backend {
   set describeLargest(describe: (() => string) | undefined) {
     this.#heap.describeLargest = describe
   }
-
-  #startPool(threads: number): void {
-    const { host, unsharedBecause } = this.#instance
-    this.#threads = 1
-    this.#singleBecause = unsharedBecause
-    if (unsharedBecause !== undefined) return
-    if (threads === 1) {
-      this.#singleBecause = this.#processors === 1 ? 'this machine has one processor' : 'one thread was asked for'
-      return
-    }
-    const heap = this.#heap
-    const lent: { address: number; bytes: number }[] = []
-    const lend = (bytes: number) => {
-      const address = heap.allocate(bytes)
-      lent.push({ address, bytes })
-      return address
-    }
-    const giveBack = () => {
-      for (const { address, bytes } of lent) heap.free(address, bytes)
-    }
-    try {
-      const pool = new ThreadPool({
-        instance: this.#instance,
-        names: this.#names,
-        control: lend(host.poolBytes()),
-        scratches: Array.from({ length: threads - 1 }, () => lend(host.scratchBytes())),
-        processors: this.#processors,
-      })
-      this.#pool = pool
-      this.#threads = threads
-      this.#endPool = () => pool.stop().then(giveBack)
-    } catch (error) {
-      giveBack()
-      this.#singleBecause = `${threads} threads could not be started`
-      throw error
-    }
-  }
-
-  /** Ends the pool's workers, if there are any; their memory comes back when they have ended. */
-  #stopPool(): void {
-    const ending = this.#endPool?.()
-    this.#pool = undefined
-    this.#endPool = undefined
-    this.#threads = 1
-    this.#singleBecause = 'the workers were stopped'
-    if (ending) this.#ended = Promise.all([this.#ended, ending])
-  }
-}
-
-function badWork(items: number, grain: number | undefined): RangeError {
-  return new RangeError(`a launch of ${items} items${grain === undefined ? '' : `, ${grain} at a time`}`)
-}
-
-function checkThreads(call: string, threads: number): number {
-  if (Number.isInteger(threads) && threads >= 1 && threads <= MAXIMUM_THREADS) return threads
-  throw new OptionError({
-    call,
-    expects: `a whole number of threads from 1 to ${MAXIMUM_THREADS}`,
-    got: String(threads),
-    remedy: 'Use 1 for no worker threads; leave it out for one thread per processor.',
-  })
-}
-
-/** The environment variable DLNET_THREADS, in Node. */
-function threadsFromEnvironment(): number | undefined {
-  const text = globalThis.process?.env?.DLNET_THREADS
-  return text === undefined || text === '' ? undefined : checkThreads('DLNET_THREADS', Number(text))
 }
 
 /** Memory, kernels and threads of their own; starts the workers in the background. */
