@@ -10,7 +10,7 @@ import { type FactorKind, getFactor, learnablesOf, setFactor, stateOf } from '..
 import { heldArrays, scope } from '../memory/scope.js'
 import { currentStream, type RandomStream } from '../operations/arrays/random.js'
 import { type ExecutionPlan, planExecution, runPlan } from './execution-plan.js'
-import { type ExampleInput, initialized } from './initialization.js'
+import { type ExampleInput, type InitializeOptions, initialized } from './initialization.js'
 import {
   type Connection,
   connected,
@@ -24,13 +24,13 @@ import {
   type Port,
   portName,
   portNamed,
-  quoted,
   replaced,
   without,
   withSeries,
 } from './layer-graph.js'
 import { namedCopies } from './layer-names.js'
 import {
+  checkUse,
   type FactorArguments,
   type PredictOptions,
   parameterPath,
@@ -50,11 +50,6 @@ import {
   replaceLearnables,
   replaceRows,
 } from './network-parameters.js'
-
-export interface InitializeOptions {
-  /** Seed of the initial values; default: the stream that `rng` controls goes on. */
-  readonly seed?: number
-}
 
 export interface RunContext {
   readonly training: boolean
@@ -210,29 +205,9 @@ export class DlNetwork {
     return this.learnables.some(({ value }) => value?.underlyingType === 'double') ? 'double' : 'single'
   }
 
-  #checkUse(call: string, count: number): void {
-    const problem = (expects: string, got: string, remedy: string) => new NetworkError({ call, expects, got, remedy })
-    if (this.#isDisposed)
-      throw problem(
-        'a network that is in use',
-        'one whose memory was freed by dispose()',
-        'Keep it until it is used last.',
-      )
-    if (this.#graph.layers.length === 0)
-      throw problem('a network with layers', 'an empty one', 'Add layers with addLayers.')
-    if (!this.initialized)
-      throw problem(
-        'an initialized network',
-        'one that is not',
-        'Use what net.initialize(X) returns, with an example for each input that has no input layer.',
-      )
-    if (count === this.#inputs.length) return
-    const names = this.inputNames
-    throw problem(
-      `${names.length} ${names.length === 1 ? 'input' : 'inputs'} (${quoted(names)})`,
-      String(count),
-      'Give one array for each input, in this order.',
-    )
+  #checkUse(call: string, given: number): void {
+    const state = { isDisposed: this.#isDisposed, layers: this.#graph.layers.length, inputs: this.#inputs.length }
+    checkUse(call, this, state, given)
   }
 
   /**

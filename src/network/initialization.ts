@@ -23,6 +23,12 @@ import { graphArrays } from './network-parameters.js'
 /** An input described by data or by its size and format. */
 export type ExampleInput = DlArray | NetworkDataLayout
 
+/** Options of `initialize`. */
+export interface InitializeOptions {
+  /** Seed of the initial values; default: the stream that `rng` controls goes on. */
+  readonly seed?: number
+}
+
 /** What a layer that data enters through is told about it before there is any. */
 interface ExampleInfo {
   readonly info: ArrayInfo

@@ -1,4 +1,5 @@
-import { asText, OptionError } from '../errors.js'
+import { asText, NetworkError, OptionError } from '../errors.js'
+import { quoted } from './layer-graph.js'
 import { isSizedData } from './network-input.js'
 
 // Reading the arguments of a network's methods.
@@ -58,6 +59,36 @@ export function runArguments(
       remedy: "Write { outputs: 'relu' } or { outputs: ['relu', 'softmax'] }.",
     })
   return { inputs, options }
+}
+
+/** Throws a {@link NetworkError} for a network that cannot compute, or not with so many inputs. */
+export function checkUse(
+  call: string,
+  network: { readonly initialized: boolean; readonly inputNames: readonly string[] },
+  state: { readonly isDisposed: boolean; readonly layers: number; readonly inputs: number },
+  given: number,
+): void {
+  const problem = (expects: string, got: string, remedy: string) => new NetworkError({ call, expects, got, remedy })
+  if (state.isDisposed)
+    throw problem(
+      'a network that is in use',
+      'one whose memory was freed by dispose()',
+      'Keep it until it is used last.',
+    )
+  if (state.layers === 0) throw problem('a network with layers', 'an empty one', 'Add layers with addLayers.')
+  if (!network.initialized)
+    throw problem(
+      'an initialized network',
+      'one that is not',
+      'Use what net.initialize(X) returns, with an example for each input that has no input layer.',
+    )
+  if (given === state.inputs) return
+  const names = network.inputNames
+  throw problem(
+    `${names.length} ${names.length === 1 ? 'input' : 'inputs'} (${quoted(names)})`,
+    String(given),
+    'Give one array for each input, in this order.',
+  )
 }
 
 export type FactorArguments =
