@@ -59,6 +59,8 @@ interface SourceOfBatches {
   state(): BatchSourceState
   /** Returns to a state: the next pass begins at its position. */
   restore(state: BatchSourceState): void
+  /** Gives back the memory that is kept between passes; the next one may take it again. */
+  release?(): void
 }
 
 /** A source whose mini-batches are there at once. Each iteration is a pass over the data; it goes on where `state` says. */

@@ -144,11 +144,11 @@ function variableOf({ data, iterationDimension, size }: ArrayDatastore, type: 's
         remedy: `Give arrayDatastore(X, { iterationDimension: ${numbers.dims.indexOf('B') + 1} }).`,
       })
     const of = isFormatted ? undefined : format
-    const observations = denseObservations(numbers, of, 'a variable', 'minibatchqueue', type)
+    const observations = denseObservations(numbers, of, 'a variable', 'minibatchqueue', { type })
     return { gather: (order, first, end) => stripdims(observations.gather(order, first, end)) }
   }
   const values = Float64Array.from(labels.codes)
-  const codes = denseObservations({ values, size: labels.size }, format, 'labels', 'minibatchqueue', 'double')
+  const codes = denseObservations({ values, size: labels.size }, format, 'labels', 'minibatchqueue', { type: 'double' })
   return {
     gather(order, first, end) {
       const batch = codes.gather(order, first, end)

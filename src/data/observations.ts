@@ -2,12 +2,21 @@
 
 import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
 import { canonical, checkFormat, normalized, numel, storedOrder, strides } from '../array/format.js'
+import type { Elements, Storage } from '../array/storage.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
+import { copyRuns } from '../operations/arrays/copy-runs.js'
 import { dlarray, type FlatData } from '../operations/arrays/dlarray.js'
+import {
+  type Choice,
+  gatherFromHeap,
+  gatherThroughHeap,
+  type HeapElements,
+  heapCopy,
+  inHeap,
+} from '../operations/arrays/gather.js'
 import { allocate } from '../operations/operation.js'
 import { categorical, isLabelCodes, type Labels } from './categorical.js'
-import { copyRuns } from './copy-runs.js'
 import type { LabelCodes, NumericData, SequenceList, SizedValues } from './minibatch.js'
 
 export interface Observations {
@@ -18,6 +27,8 @@ export interface Observations {
   readonly classNames?: readonly string[]
   /** A formatted array of the observations `order[first]` to `order[end - 1]`; in the order of the data without `order`. */
   gather(order: ArrayLike<number> | undefined, first: number, end: number): DlArray
+  /** Gives back the memory that is kept between two calls of `gather`. */
+  release?(): void
 }
 
 /** What sequences of different lengths become. */
@@ -90,16 +101,24 @@ function makeBatch(
   size: readonly number[],
   dims: string,
   type: UnderlyingType,
-  fill: (view: Float32Array | Float64Array) => void,
+  fill: (storage: Storage) => void,
 ): DlArray {
   const info = { ...normalized(size, dims), type }
   const storage = allocate(info)
-  fill(storage.view())
-  return makeArray(storage, info.size, info.dims, type)
+  const array = makeArray(storage, info.size, info.dims, type)
+  fill(storage)
+  return array
 }
 
 function batchSize(layout: Layout, observations: number): number[] {
   return layout.size.map((extent, position) => (layout.dims[position] === 'B' ? observations : extent))
+}
+
+export interface DenseOptions {
+  /** Class of the mini-batches; default that of an array given, `'single'` for others. */
+  readonly type?: UnderlyingType
+  /** Whether a copy of the data stays in the heap until `release`, where it is not too large: for many passes. Default false. */
+  readonly isKept?: boolean
 }
 
 /**
@@ -111,40 +130,64 @@ export function denseObservations(
   format: string | undefined,
   what: string,
   call: string,
-  type?: UnderlyingType,
+  { type, isKept = false }: DenseOptions = {},
 ): Observations {
-  const { elements, size, dims } = readable(data, format, what, call)
+  const { elements, storage, size, dims } = readable(data, format, what, call)
   const layout = layoutOf(size, dims, what, call)
-  const { count, step, offsets, inner, outer } = layout
+  const { step, offsets, inner, outer } = layout
   const classOfBatch = type ?? (isdlarray(data) && data.underlyingType === 'double' ? 'double' : 'single')
+  let isCopied = false
+  let copy: HeapElements | undefined
+  const source = () => {
+    if (storage) return inHeap(storage)
+    if (isKept && !isCopied) copy = heapCopy(elements())
+    isCopied = true
+    return copy
+  }
   return {
-    count,
+    count: layout.count,
     dims: layout.dims,
     gather(order, first, end) {
-      const observations = end - first
-      return makeBatch(batchSize(layout, observations), layout.dims, classOfBatch, (view) => {
-        const from = elements()
-        const start = (b: number) => (order ? order[first + b]! : first + b) * step
-        if (!offsets && outer === 1) {
-          // Observations that follow one another are one run.
-          if (order || step !== inner) copyRuns(from, start, { count: observations, length: inner }, view)
-          else copyRuns(from, start, { count: 1, length: observations * inner }, view)
-          return
+      const choice = { order, first, count: end - first, step, inner, outer, offsets }
+      return makeBatch(batchSize(layout, choice.count), layout.dims, classOfBatch, (to) => {
+        if (to.backend === 'wasm') {
+          const found = source()
+          if (found) return gatherFromHeap(found, to, choice)
+          if (gatherThroughHeap(elements(), to, choice)) return
         }
-        for (let b = 0; b < observations; b++)
-          for (let o = 0; o < outer; o++) {
-            const to = (b + o * observations) * inner
-            if (offsets) for (let i = 0; i < inner; i++) view[to + i] = from[start(b) + offsets[o * inner + i]!]!
-            else for (let i = 0; i < inner; i++) view[to + i] = from[start(b) + o * inner + i]!
-          }
+        gatherHere(elements(), to.view(), choice)
       })
     },
+    release() {
+      copy?.storage.release()
+      copy = undefined
+      isCopied = false
+    },
   }
+}
+
+function gatherHere(from: FlatData, view: Elements, choice: Choice): void {
+  const { order, first, count, step, inner, outer, offsets } = choice
+  const start = (b: number) => (order ? order[first + b]! : first + b) * step
+  if (!offsets && outer === 1) {
+    // Observations that follow one another are one run.
+    const runs = order || step !== inner ? count : 1
+    copyRuns(from, start, { count: runs, length: (count / runs) * inner }, view)
+    return
+  }
+  for (let b = 0; b < count; b++)
+    for (let o = 0; o < outer; o++) {
+      const to = (b + o * count) * inner
+      if (offsets) for (let i = 0; i < inner; i++) view[to + i] = from[start(b) + offsets[o * inner + i]!]!
+      else for (let i = 0; i < inner; i++) view[to + i] = from[start(b) + o * inner + i]!
+    }
 }
 
 interface Readable {
   /** A function, as the heap that holds an array's elements may move. */
   readonly elements: () => FlatData
+  /** That of an array. */
+  readonly storage?: Storage
   readonly size: readonly number[]
   readonly dims: string
 }
@@ -158,7 +201,7 @@ function readable(data: NumericData, format: string | undefined, what: string, c
         got: `an array labelled '${data.dims}'`,
         remedy: 'Leave the data format out: the array has its own.',
       })
-    return { elements: () => data.storage.view(), size: data.size, dims: data.dims }
+    return readableArray(data, data.dims)
   }
   if (format === undefined)
     throw new OptionError({
@@ -167,7 +210,7 @@ function readable(data: NumericData, format: string | undefined, what: string, c
       got: 'none, and a network that does not begin with an input layer that tells',
       remedy: "Give a formatted array, dlarray(values, 'SSCB'), or inputDataFormats and targetDataFormats.",
     })
-  if (isdlarray(data)) return { elements: () => data.storage.view(), size: data.size, dims: format }
+  if (isdlarray(data)) return readableArray(data, format)
   if (isSized(data)) {
     if (numel(data.size) !== data.values.length)
       throw new DimensionError({
@@ -182,6 +225,10 @@ function readable(data: NumericData, format: string | undefined, what: string, c
   const values = array.values()
   array.dispose()
   return { elements: () => values, size: array.size, dims: format }
+}
+
+function readableArray({ storage, size }: DlArray, dims: string): Readable {
+  return { elements: () => storage.view(), storage, size, dims }
 }
 
 export function isSized(data: unknown): data is SizedValues {
@@ -243,7 +290,8 @@ export function sequenceObservations(
       const extent = sequenceLength === 'longest' ? Math.max(...lengths) : Math.min(...lengths)
       const size = batchSize(pattern, chosen.length)
       size[time] = extent
-      return makeBatch(size, pattern.dims, type, (view) => {
+      return makeBatch(size, pattern.dims, type, (storage) => {
+        const view = storage.view()
         view.fill(sequencePaddingValue)
         for (const [b, { elements, layout, length }] of chosen.entries()) {
           const from = elements()
@@ -301,7 +349,8 @@ export function labelObservations(
       const observations = end - first
       const extents = batchSize(layout, observations)
       extents[channel] = channels
-      return makeBatch(extents, layout.dims, type, (view) => {
+      return makeBatch(extents, layout.dims, type, (storage) => {
+        const view = storage.view()
         view.fill(0)
         for (let b = 0; b < observations; b++) {
           const start = (order ? order[first + b]! : first + b) * step

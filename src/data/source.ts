@@ -39,6 +39,8 @@ export interface SourceOptions extends SequenceOptions {
   readonly classNames?: readonly string[]
   /** What becomes of observations that do not fill the last mini-batch. Default `'return'`. */
   readonly partialMiniBatch?: 'return' | 'discard'
+  /** Whether passes are many: then data is copied to the heap, where it is not too large, until `release`. Default false. */
+  readonly isKept?: boolean
   /** Who asks, for messages. Default `'trainnet'`. */
   readonly call?: string
 }
@@ -111,6 +113,10 @@ export class ObservationSource implements SyncBatchSource {
     this.#position = position
   }
 
+  release(): void {
+    for (const observations of [...this.#inputs, ...this.#targets]) observations.release?.()
+  }
+
   *[Symbol.iterator](): Iterator<MiniBatch> {
     for (let first = this.#position; first < this.#given; ) {
       const end = Math.min(first + this.#miniBatchSize, this.#given)
@@ -163,11 +169,11 @@ export function inMemorySource(
 export function predictors(
   X: PredictorData,
   format: string | undefined,
-  options: SequenceOptions,
+  options: SourceOptions,
   call: string,
 ): Observations {
   if (isSequenceList(X)) return sequenceObservations(X, format ?? 'TC', options, 'the predictors', call, underlying(X))
-  return denseObservations(X as NumericData, format, 'the predictors', call)
+  return denseObservations(X as NumericData, format, 'the predictors', call, { isKept: options.isKept })
 }
 
 /** The class that mini-batches of this data have. */
@@ -192,7 +198,7 @@ export function targetObservations(
   }
   const numbers = T as NumericData
   const format = isdlarray(numbers) && numbers.dims !== '' ? undefined : (targetFormat ?? numberFormat(numbers))
-  return denseObservations(numbers, format, 'the targets', call, type)
+  return denseObservations(numbers, format, 'the targets', call, { type, isKept: options.isKept })
 }
 
 function isLabels(T: TargetData, numbersAreLabels: boolean): T is LabelData {

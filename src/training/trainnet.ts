@@ -53,6 +53,8 @@ export interface TrainingResult {
  * was never stopped: give it the same data, network, loss and options. What may change is `maxEpochs`, the learn rate and its
  * schedule, validation, and what is shown and saved; random numbers go on from the checkpoint, whatever `seed` says.
  *
+ * Data in memory must not change while it trains: it may have been copied.
+ *
  * Losses of classes take class labels: text, `categorical`, or whole numbers in a list.
  *
  * Errors: an {@link OptionError}, {@link DimensionError} or {@link NetworkError} for what does not fit together; once training
@@ -79,6 +81,27 @@ export async function trainnet(...given: readonly unknown[]): Promise<TrainingRe
   const plain = trainable instanceof DlNetwork ? trainable : layersOf(trainable, call)
   const { inputNames } = plain
   const sources = withLayerCopies(plain, (layers) => sourcesOf({ layers, inputNames }, data, targets, loss, options))
+  try {
+    return await trained(plain, sources, loss, options, random)
+  } finally {
+    sources.training.release?.()
+    sources.validation?.release?.()
+  }
+}
+
+interface Sources {
+  readonly training: BatchSource
+  readonly validation: BatchSource | undefined
+}
+
+async function trained(
+  plain: DlNetwork,
+  sources: Sources,
+  loss: TrainingLoss,
+  options: TrainingOptions,
+  random: RandomStream,
+): Promise<TrainingResult> {
+  const call = 'trainnet'
   if (options.checkpointPath !== '') await prepareCheckpoints(options.checkpointPath)
   const checkpoint = options.resume === undefined ? undefined : await readCheckpoint(options.resume)
   const net = await prepared(plain, sources.training, options, random, checkpoint)
@@ -204,7 +227,7 @@ function sourcesOf(
   targets: TargetData | undefined,
   loss: TrainingLoss,
   options: TrainingOptions,
-): { training: BatchSource; validation: BatchSource | undefined } {
+): Sources {
   const { inputDataFormats, targetDataFormats, miniBatchSize, validationData } = options
   const { sequenceLength, sequencePaddingValue, sequencePaddingDirection } = options
   const all = {
@@ -215,6 +238,7 @@ function sourcesOf(
     sequencePaddingValue,
     sequencePaddingDirection,
     labels: loss.labels,
+    isKept: true,
     call: 'trainnet',
   }
   const training = networkSource(net, data, targets, all)

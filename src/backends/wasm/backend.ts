@@ -267,6 +267,11 @@ export class WasmBackend implements Backend {
     }
   }
 
+  /** The largest size of the heap. */
+  get maximumBytes(): number {
+    return this.#instance.maximumBytes
+  }
+
   /** Bytes cut from memory that no free block held, in all; stands still while a loop only reuses what it freed. */
   get bytesFresh(): number {
     return this.#heap.bytesFresh

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { copyRuns } from '../../src/data/copy-runs.js'
+import { copyRuns } from '../../../src/operations/arrays/copy-runs.js'
 
 const values = Array.from({ length: 30_000 }, (_, i) => (i * 37) % 251)
 
