@@ -269,7 +269,7 @@ export class WasmBackend implements Backend {
 
   /** The largest size of the heap. */
   get maximumBytes(): number {
-    return this.#instance.maximumBytes
+    return this.#heap.limit
   }
 
   /** Bytes cut from memory that no free block held, in all; stands still while a loop only reuses what it freed. */

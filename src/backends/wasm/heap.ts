@@ -48,6 +48,8 @@ export function formatBytes(bytes: number): string {
 export class Heap {
   /** The memory's bytes. Replaced when the heap grows; views made before may be detached or too short. */
   buffer: ArrayBufferLike
+  /** The largest size of the memory, in bytes. */
+  readonly limit: number
   /** In blocks that are allocated. */
   bytesInUse = 0
   /** In free blocks and spans. */
@@ -60,7 +62,6 @@ export class Heap {
   makeRoom?: () => boolean
 
   readonly #memory: WebAssembly.Memory
-  readonly #limit: number
   /** Free blocks by their size. */
   readonly #lists = new Map<number, number[]>()
   #bytesListed = 0
@@ -73,7 +74,7 @@ export class Heap {
   /** Allocates from `base` on, and lets the memory grow to `limit` bytes. */
   constructor(memory: WebAssembly.Memory, base: number, limit: number) {
     this.#memory = memory
-    this.#limit = limit
+    this.limit = limit
     this.#top = Math.ceil(base / ALIGNMENT) * ALIGNMENT
     this.buffer = memory.buffer
   }
@@ -153,8 +154,8 @@ export class Heap {
   #grow(end: number): boolean {
     const reserved = this.bytesReserved
     const generous = Math.max(end, reserved + Math.min(reserved * GROWTH_SHARE, GROWTH_BYTES))
-    for (const target of [Math.min(generous, this.#limit), end]) {
-      if (target < end || target > this.#limit) continue
+    for (const target of [Math.min(generous, this.limit), end]) {
+      if (target < end || target > this.limit) continue
       try {
         this.#memory.grow(Math.ceil((target - reserved) / PAGE))
         this.buffer = this.#memory.buffer
@@ -197,7 +198,7 @@ export class Heap {
       expects: `room for ${formatBytes(bytes)} in the WebAssembly heap`,
       got:
         `${formatBytes(this.bytesInUse)} in use, ${formatBytes(this.bytesPooled)} free in pieces that are too small, ` +
-        `${formatBytes(this.bytesReserved)} taken from the system, limit ${formatBytes(this.#limit)}` +
+        `${formatBytes(this.bytesReserved)} taken from the system, limit ${formatBytes(this.limit)}` +
         (largest ? `; the largest live arrays:\n${largest}` : ''),
       remedy: 'Use a smaller mini-batch, or run your own arithmetic inside scope(...) so that intermediate arrays go.',
     })
