@@ -1,31 +1,21 @@
 import * as v from 'valibot'
-import type { ArrayInfo, DlArray } from '../array/dlarray.js'
+import type { ArrayInfo } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
 import type { PaddingValue } from '../operations/arrays/pad.js'
 import { dlconvOperation } from '../operations/convolution/convolution.js'
 import { product } from '../operations/convolution/convolution-geometry.js'
 import { dlconv } from '../operations/convolution/dlconv.js'
-import {
-  type InitializerFunction,
-  type VectorInitializerName,
-  vectorInitializer,
-  type WeightsInitializerName,
-  weightsInitializer,
-} from './initializers.js'
-import type { Layer, LayerOptions } from './layer.js'
 import { defineLayer } from './layer-kind.js'
+import { accepts, autoCount, derived, fixed, type NameValuePairs, positiveInteger } from './property.js'
 import {
-  accepts,
-  autoCount,
-  derived,
-  factor,
-  fixed,
-  type NameValuePairs,
-  type NumericInput,
-  numeric,
-  positiveInteger,
-} from './property.js'
+  checkWeightsAndBias,
+  type WeightsAndBiasLayer,
+  type WeightsAndBiasOptions,
+  weightsAndBias,
+  weightsAndBiasDisplay,
+  weightsAndBiasProperties,
+} from './weights-and-bias.js'
 import {
   bracketText,
   edgesOf,
@@ -45,7 +35,8 @@ import {
   windowedInput,
 } from './windows.js'
 
-export interface ConvolutionOptions extends LayerOptions {
+/** Options of the convolution layers. */
+export interface ConvolutionOptions extends WeightsAndBiasOptions {
   /** Pixels from one window to the next; default 1. */
   readonly stride?: WindowSize
   /** Pixels from one element of the filter to the next; default 1. */
@@ -56,25 +47,9 @@ export interface ConvolutionOptions extends LayerOptions {
   readonly paddingValue?: PaddingValue
   /** Channels of the input; default `'auto'`: taken from the input. */
   readonly numChannels?: 'auto' | number
-  /** Used while `weights` is empty; default `'glorot'`. */
-  readonly weightsInitializer?: WeightsInitializerName | InitializerFunction
-  /** Used while `bias` is empty; default `'zeros'`. */
-  readonly biasInitializer?: VectorInitializerName | InitializerFunction
-  /** Initial filters, filter size by channels by number of filters; default empty. */
-  readonly weights?: NumericInput
-  /** Initial bias, one number for each filter; default empty. */
-  readonly bias?: NumericInput
-  /** Multiplies the learn rate of the weights; default 1. */
-  readonly weightLearnRateFactor?: number
-  /** Multiplies the learn rate of the bias; default 1. */
-  readonly biasLearnRateFactor?: number
-  /** Multiplies the L2 regularization of the weights; default 1. */
-  readonly weightL2Factor?: number
-  /** Multiplies the L2 regularization of the bias; default 0. */
-  readonly biasL2Factor?: number
 }
 
-interface ConvolutionLayer extends Layer {
+interface ConvolutionLayer extends WeightsAndBiasLayer {
   readonly filterSize: WindowSize
   readonly numFilters: number
   readonly stride: WindowSize
@@ -84,16 +59,6 @@ interface ConvolutionLayer extends Layer {
   readonly paddingMode: PaddingMode
   readonly paddingValue: PaddingValue
   readonly numChannels: 'auto' | number
-  weightsInitializer: WeightsInitializerName | InitializerFunction
-  biasInitializer: VectorInitializerName | InitializerFunction
-  get weights(): DlArray | undefined
-  set weights(value: NumericInput | undefined)
-  get bias(): DlArray | undefined
-  set bias(value: NumericInput | undefined)
-  weightLearnRateFactor: number
-  biasLearnRateFactor: number
-  weightL2Factor: number
-  biasL2Factor: number
 }
 
 export interface Convolution1dLayer extends ConvolutionLayer {
@@ -175,14 +140,7 @@ function convolutionKind<L extends ConvolutionLayer>(rank: Rank, defaultName: st
         0,
       ),
       autoCount('numChannels', 'channels'),
-      weightsInitializer('weightsInitializer'),
-      vectorInitializer('biasInitializer', 'zeros'),
-      numeric('weights'),
-      numeric('bias'),
-      factor('weightLearnRateFactor'),
-      factor('biasLearnRateFactor'),
-      factor('weightL2Factor'),
-      factor('biasL2Factor', 0),
+      ...weightsAndBiasProperties,
     ],
     arguments: [
       {
@@ -210,31 +168,15 @@ function convolutionKind<L extends ConvolutionLayer>(rank: Rank, defaultName: st
           'paddingValue',
         ],
       },
-      { title: 'Learnable Parameters', properties: ['weights', 'bias'] },
+      weightsAndBiasDisplay,
     ],
-    learnables: [
+    learnables: weightsAndBias(
       {
-        name: 'Weights',
-        property: 'weights',
-        initializer: 'weightsInitializer',
-        learnRateFactor: 'weightLearnRateFactor',
-        l2Factor: 'weightL2Factor',
-        exact: true,
         size: (layer, [X]) => [...listOf(layer.filterSize), channelsOf(layer, X!), layer.numFilters],
-        fans: (layer, [X]) => ({
-          fanIn: taps(layer) * channelsOf(layer, X!),
-          fanOut: taps(layer) * layer.numFilters,
-        }),
+        fans: (layer, [X]) => ({ fanIn: taps(layer) * channelsOf(layer, X!), fanOut: taps(layer) * layer.numFilters }),
       },
-      {
-        name: 'Bias',
-        property: 'bias',
-        initializer: 'biasInitializer',
-        learnRateFactor: 'biasLearnRateFactor',
-        l2Factor: 'biasL2Factor',
-        size: (layer) => [...Array<number>(rank).fill(1), layer.numFilters],
-      },
-    ],
+      (layer) => [...Array<number>(rank).fill(1), layer.numFilters],
+    ),
     check(layer, call) {
       if (layer.paddingMode === 'manual' && layer.paddingSize === undefined)
         throw new OptionError({
@@ -243,7 +185,13 @@ function convolutionKind<L extends ConvolutionLayer>(rank: Rank, defaultName: st
           got: 'none',
           remedy: 'Give padding.',
         })
-      checkWeights(layer, rank, call)
+      const { filterSize, numChannels, numFilters } = layer
+      checkWeightsAndBias(
+        layer,
+        [...listOf(filterSize), numChannels === 'auto' ? 'channels' : numChannels, numFilters],
+        { order: 'filter size by channels by number of filters', outputs: numFilters, output: 'filter' },
+        call,
+      )
     },
     resolve(layer, [X]) {
       const numChannels = channelsOf(layer, X!)
@@ -263,34 +211,6 @@ function convolutionKind<L extends ConvolutionLayer>(rank: Rank, defaultName: st
       return [dlconv(X!, Weights!, Bias!, { ...windows(layer), paddingValue: layer.paddingValue, weightsFormat })]
     },
   })
-}
-
-/** Given weights and bias have the filter size and the number of filters. */
-function checkWeights(layer: ConvolutionLayer, rank: Rank, call: string): void {
-  const { weights, bias, numFilters, numChannels } = layer
-  if (weights) {
-    const filter = listOf(layer.filterSize)
-    const at = (d: number) => weights.size[d] ?? 1
-    const fits =
-      weights.size.length <= rank + 2 &&
-      filter.every((extent, d) => at(d) === extent) &&
-      at(rank + 1) === numFilters &&
-      (numChannels === 'auto' || at(rank) === numChannels)
-    if (!fits)
-      throw new OptionError({
-        call,
-        expects: `weights of ${[...filter, numChannels === 'auto' ? 'channels' : numChannels, numFilters].join('×')}`,
-        got: weights.size.join('×'),
-        remedy: 'Give filter size by channels by number of filters.',
-      })
-  }
-  if (bias && bias.numel !== numFilters)
-    throw new OptionError({
-      call,
-      expects: `a bias of ${numFilters} elements, one for each filter`,
-      got: `${bias.numel} (${bias.size.join('×')})`,
-      remedy: 'Give a vector; the network brings it to its size.',
-    })
 }
 
 const kind1d = convolutionKind<Convolution1dLayer>(1, 'conv1d')

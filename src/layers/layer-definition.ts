@@ -30,6 +30,22 @@ export interface LearnableDefinition<L> {
   readonly exact?: boolean
 }
 
+/** A learnable whose initializer is named after its property, and whose factors after it or `factors`. */
+export function learnable<L>(
+  property: string,
+  size: LearnableDefinition<L>['size'],
+  factors = property,
+): LearnableDefinition<L> {
+  return {
+    name: property.charAt(0).toUpperCase() + property.slice(1),
+    property,
+    initializer: `${property}Initializer`,
+    learnRateFactor: `${factors}LearnRateFactor`,
+    l2Factor: `${factors}L2Factor`,
+    size,
+  }
+}
+
 /** An array that training updates without a gradient. */
 export interface StateDefinition<L> {
   readonly name: string

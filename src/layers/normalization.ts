@@ -4,7 +4,7 @@ import { describe, positionsOf } from '../array/format.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { type InitializerFunction, type VectorInitializerName, vectorInitializer } from './initializers.js'
 import type { Layer, LayerOptions } from './layer.js'
-import type { LayerDefinition, LearnableDefinition } from './layer-definition.js'
+import { type LayerDefinition, type LearnableDefinition, learnable } from './layer-definition.js'
 import { accepts, autoCount, factor, type NumericInput, numeric, settable } from './property.js'
 
 // What the layers of instance, batch, group and layer normalization share: an offset and a scale for each channel.
@@ -137,17 +137,10 @@ export function checkVectors(
 export function normalizationParts<L extends NormalizationLayer>(
   functionName: string,
 ): Pick<LayerDefinition<L>, 'functionName' | 'resolve'> & { readonly learnables: readonly LearnableDefinition<L>[] } {
-  const learnable = (name: string, property: string): LearnableDefinition<L> => ({
-    name,
-    property,
-    initializer: `${property}Initializer`,
-    learnRateFactor: `${property}LearnRateFactor`,
-    l2Factor: `${property}L2Factor`,
-    size: (layer, inputs) => perChannelSize(layer, inputs, functionName),
-  })
+  const size = (layer: L, inputs: readonly ArrayInfo[]) => perChannelSize(layer, inputs, functionName)
   return {
     functionName,
-    learnables: [learnable('Offset', 'offset'), learnable('Scale', 'scale')],
+    learnables: [learnable('offset', size), learnable('scale', size)],
     resolve: (_, [X]) => ({ numChannels: channelsOf(X!, functionName).channels }),
   }
 }

@@ -75,7 +75,7 @@ describe('fullyConnectedLayer', () => {
       `"OptionError: fullyConnectedLayer: expected weights of 10×4, but got 10×3. Give a matrix of outputs by inputs."`,
     )
     expect(make({ bias: [1, 2] })).toMatchInlineSnapshot(
-      `"OptionError: fullyConnectedLayer: expected a bias of 10 elements, one for each output, but got 2 (2×1). Give a vector; the network makes it a column."`,
+      `"OptionError: fullyConnectedLayer: expected a bias of 10 elements, one for each output, but got 2 (2×1). Give a vector; the network brings it to its size."`,
     )
     expect(make({ weightsInitializer: 'random' })).toMatchInlineSnapshot(
       `"OptionError: fullyConnectedLayer: expected 'glorot', 'he', 'orthogonal', 'narrow-normal', 'zeros', 'ones' or a function of the size for weightsInitializer, but got 'random'. The default is 'glorot'."`,
