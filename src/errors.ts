@@ -27,6 +27,7 @@ export function asText(value: unknown): string {
   }
 }
 
+/** Every error that dlnet throws: which call, what it expects, what it got, and what to do. */
 export class DlnetError extends Error {
   readonly problem: Problem
 

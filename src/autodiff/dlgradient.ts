@@ -11,6 +11,7 @@ import { expandOperation, sameSize, sumTo } from '../operations/reductions/sum.j
 import { isContainer, replaceArrays } from './containers.js'
 import { isRecording, liveTrace, save, type TraceEntry, type TraceNode, withoutRecording } from './record.js'
 
+/** Options of {@link dlgradient}. */
 export interface GradientOptions {
   /** Record the backward pass too, so that the gradients can be differentiated again. Default false. */
   readonly enableHigherDerivatives?: boolean

@@ -2,6 +2,7 @@
 
 import { DimensionError, OptionError } from '../errors.js'
 
+/** An image as {@link displayPicture} takes it. */
 export interface Picture {
   /** `[height, width]` or `[height, width, 1]` for gray, `[height, width, 3]` for RGB; in pixels. */
   readonly size: readonly number[]
@@ -11,11 +12,13 @@ export interface Picture {
   readonly white?: number
 }
 
+/** Options of {@link displayPicture}. */
 export interface PictureOptions {
   /** 24-bit colour sequences, or plain ASCII. Default true. */
   readonly color?: boolean
 }
 
+/** Options of {@link displayPictureRow}. */
 export interface PictureRowOptions extends PictureOptions {
   /** A line below each picture, cut to the picture's width. */
   readonly captions?: readonly string[]

@@ -16,6 +16,7 @@ import type {
 import { isSized } from './observations.js'
 import { ObservationSource, predictors, type SourceOptions, targetObservations, underlying } from './source.js'
 
+/** Options of {@link arrayDatastore}. */
 export interface ArrayDatastoreOptions {
   /** The dimension along which observations lie, counted from 1. Default 1. */
   readonly iterationDimension?: number

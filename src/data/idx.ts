@@ -4,6 +4,7 @@ import { asText, FileError } from '../errors.js'
 
 export type IDXValues = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array
 
+/** What {@link parseIDX} reads: elements of the type that the file names, and their size. */
 export interface IDXArray {
   /** Row-major: the last index is the fastest. */
   readonly values: IDXValues
@@ -78,6 +79,7 @@ function start(bytes: Uint8Array): string {
     : Array.from(bytes.subarray(0, 4), (byte) => `0x${byte.toString(16)}`).join(' ')
 }
 
+/** What {@link imagesFromIDX} reads. */
 export interface Images {
   /** Column-major pixels, height-by-width-by-channels-by-images. */
   readonly values: Uint8Array

@@ -75,6 +75,7 @@ export interface AsyncBatchSource extends SourceOfBatches {
   [Symbol.asyncIterator](): AsyncIterator<MiniBatch>
 }
 
+/** Where mini-batches come from, at once or as promises. */
 export type BatchSource = SyncBatchSource | AsyncBatchSource
 
 /** Flat column-major elements with their size: 28-by-28-by-3-by-N pixels, for instance. */

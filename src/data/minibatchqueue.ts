@@ -12,6 +12,7 @@ import { denseObservations, isSized } from './observations.js'
 /** A variable of a mini-batch before `miniBatchFcn`: numbers, or labels. */
 export type MiniBatchVariable = DlArray | Categorical
 
+/** Options of {@link minibatchqueue}. */
 export interface MinibatchqueueOptions {
   /** Observations in a mini-batch. Default 128. */
   readonly miniBatchSize?: number

@@ -7,6 +7,7 @@ import { dlarray } from '../operations/arrays/dlarray.js'
 import { Categorical, categorical, isLabelCodes, type Labels } from './categorical.js'
 import type { Label, LabelCodes, NumericData, SizedValues } from './minibatch.js'
 
+/** Options of {@link onehotencode}. */
 export interface OneHotOptions {
   /** Only these classes, in this order; an element that has none of them becomes NaN in all of them. */
   readonly classNames?: readonly Label[] | LabelCodes

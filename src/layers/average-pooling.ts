@@ -6,6 +6,7 @@ import { type PoolingLayer, poolingKind } from './pooling.js'
 import { accepts, fixed, type NameValuePairs } from './property.js'
 import type { Rank, WindowPadding, WindowSize } from './windows.js'
 
+/** Options of the average pooling layers. */
 export interface AveragePoolingOptions extends LayerOptions {
   /** Pixels from one window to the next; default 1, not the pool size. */
   readonly stride?: WindowSize
@@ -19,14 +20,19 @@ interface AveragePoolingLayer extends PoolingLayer {
   readonly paddingValue: 0 | 'mean'
 }
 
+/** What {@link averagePooling1dLayer} makes. */
 export interface AveragePooling1dLayer extends AveragePoolingLayer {
   readonly poolSize: number
   readonly stride: number
 }
+
+/** What {@link averagePooling2dLayer} makes. */
 export interface AveragePooling2dLayer extends AveragePoolingLayer {
   readonly poolSize: readonly number[]
   readonly stride: readonly number[]
 }
+
+/** What {@link averagePooling3dLayer} makes. */
 export interface AveragePooling3dLayer extends AveragePoolingLayer {
   readonly poolSize: readonly number[]
   readonly stride: readonly number[]

@@ -24,6 +24,7 @@ import {
 } from './normalization.js'
 import { accepts, type NameValuePairs, type NumericInput, numeric, type Place, settable } from './property.js'
 
+/** Options of {@link batchNormalizationLayer}. */
 export interface BatchNormalizationOptions extends NormalizationOptions {
   /** Mean of each channel, used in prediction; default empty: 0 before training. */
   readonly trainedMean?: NumericInput
@@ -35,6 +36,7 @@ export interface BatchNormalizationOptions extends NormalizationOptions {
   readonly varianceDecay?: number
 }
 
+/** What {@link batchNormalizationLayer} makes. */
 export interface BatchNormalizationLayer extends NormalizationLayer {
   get trainedMean(): DlArray | undefined
   set trainedMean(value: NumericInput | undefined)

@@ -61,16 +61,21 @@ interface ConvolutionLayer extends WeightsAndBiasLayer {
   readonly numChannels: 'auto' | number
 }
 
+/** What {@link convolution1dLayer} makes. */
 export interface Convolution1dLayer extends ConvolutionLayer {
   readonly filterSize: number
   readonly stride: number
   readonly dilationFactor: number
 }
+
+/** What {@link convolution2dLayer} makes. */
 export interface Convolution2dLayer extends ConvolutionLayer {
   readonly filterSize: readonly number[]
   readonly stride: readonly number[]
   readonly dilationFactor: readonly number[]
 }
+
+/** What {@link convolution3dLayer} makes. */
 export interface Convolution3dLayer extends ConvolutionLayer {
   readonly filterSize: readonly number[]
   readonly stride: readonly number[]

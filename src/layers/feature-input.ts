@@ -13,6 +13,7 @@ import {
 import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
 
+/** What {@link featureInputLayer} makes. */
 export interface FeatureInputLayer extends NormalizingLayer {
   readonly inputSize: number
 }

@@ -6,6 +6,7 @@ import { defineLayer, type LayerKind } from './layer-kind.js'
 import type { NameValuePairs } from './property.js'
 import { type Rank, windowedInput } from './windows.js'
 
+/** What the global pooling layers are. */
 export interface GlobalPoolingLayer extends Layer {}
 
 /** The result: extents of 1 where it was pooled; a time dimension that was pooled is gone. */

@@ -14,8 +14,10 @@ import {
 } from './normalization.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
 
+/** Options of {@link groupNormalizationLayer}. */
 export interface GroupNormalizationOptions extends NormalizationOptions {}
 
+/** What {@link groupNormalizationLayer} makes. */
 export interface GroupNormalizationLayer extends NormalizationLayer {
   readonly numGroups: NumGroups
 }

@@ -14,11 +14,13 @@ import {
 import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
 
+/** What {@link imageInputLayer} makes. */
 export interface ImageInputLayer extends NormalizingLayer {
   /** [height, width, channels]. */
   readonly inputSize: readonly number[]
 }
 
+/** What {@link image3dInputLayer} makes. */
 export interface Image3dInputLayer extends NormalizingLayer {
   /** [height, width, depth, channels]. */
   readonly inputSize: readonly number[]

@@ -26,10 +26,13 @@ import {
 export type NormalizationName = 'zerocenter' | 'zscore' | 'rescale-symmetric' | 'rescale-zero-one' | 'none'
 /** Normalizes data of the layer's format; may use any operation. */
 export type NormalizationFunction = (X: DlArray) => DlArray
+/** What an input layer does to the data: one of MATLAB's names, or a function. */
 export type Normalization = NormalizationName | NormalizationFunction
+/** Over what an input layer's statistics are taken; the option says what each means. */
 export type NormalizationDimension = 'auto' | 'channel' | 'element' | 'all'
 export type StatisticName = 'mean' | 'standardDeviation' | 'min' | 'max'
 
+/** Options of input layers that normalize the data. */
 export interface InputNormalizationOptions extends LayerOptions {
   /**
    * What happens to the data: `'zerocenter'` x - mean, `'zscore'` (x - mean) / standardDeviation, `'rescale-symmetric'` min to

@@ -7,6 +7,7 @@ import type { Layer, LayerOptions } from './layer.js'
 import { defineLayer } from './layer-kind.js'
 import { accepts, type Check, fixed, type NameValuePairs, nonnegativeInteger, optionError } from './property.js'
 
+/** What {@link inputLayer} makes. */
 export interface InputLayer extends Layer {
   /** Extents in the order of `inputFormat`; NaN where any extent may come. */
   readonly inputSize: readonly number[]

@@ -13,8 +13,10 @@ import {
 } from './normalization.js'
 import type { NameValuePairs } from './property.js'
 
+/** Options of {@link instanceNormalizationLayer}. */
 export interface InstanceNormalizationOptions extends NormalizationOptions {}
 
+/** What {@link instanceNormalizationLayer} makes. */
 export interface InstanceNormalizationLayer extends NormalizationLayer {}
 
 const kind = defineLayer<InstanceNormalizationLayer>({

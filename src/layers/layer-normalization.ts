@@ -19,11 +19,13 @@ import {
 } from './normalization.js'
 import { accepts, fixed, type NameValuePairs } from './property.js'
 
+/** Options of {@link layerNormalizationLayer}. */
 export interface LayerNormalizationOptions extends NormalizationOptions {
   /** What a mean and a variance are taken over, as in `layernorm`; default `'auto'`. */
   readonly operationDimension?: OperationDimension
 }
 
+/** What {@link layerNormalizationLayer} makes. */
 export interface LayerNormalizationLayer extends NormalizationLayer {
   readonly operationDimension: OperationDimension
 }

@@ -4,6 +4,7 @@ import type { Layer, LayerOptions } from './layer.js'
 import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs } from './property.js'
 
+/** What {@link leakyReluLayer} makes. */
 export interface LeakyReluLayer extends Layer {
   /** Factor of negative elements. */
   readonly scale: number

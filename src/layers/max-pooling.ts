@@ -6,6 +6,7 @@ import { type PoolingLayer, poolingKind } from './pooling.js'
 import { type Check, fixed, type NameValuePairs, optionError } from './property.js'
 import type { Rank, WindowPadding, WindowSize } from './windows.js'
 
+/** Options of the maximum pooling layers. */
 export interface MaxPoolingOptions extends LayerOptions {
   /** Pixels from one window to the next; default 1, not the pool size. */
   readonly stride?: WindowSize
@@ -19,14 +20,19 @@ interface MaxPoolingLayer extends PoolingLayer {
   readonly hasUnpoolingOutputs: false
 }
 
+/** What {@link maxPooling1dLayer} makes. */
 export interface MaxPooling1dLayer extends MaxPoolingLayer {
   readonly poolSize: number
   readonly stride: number
 }
+
+/** What {@link maxPooling2dLayer} makes. */
 export interface MaxPooling2dLayer extends MaxPoolingLayer {
   readonly poolSize: readonly number[]
   readonly stride: readonly number[]
 }
+
+/** What {@link maxPooling3dLayer} makes. */
 export interface MaxPooling3dLayer extends MaxPoolingLayer {
   readonly poolSize: readonly number[]
   readonly stride: readonly number[]

@@ -3,6 +3,7 @@ import type { Layer, LayerOptions } from './layer.js'
 import { defineLayer } from './layer-kind.js'
 import type { NameValuePairs } from './property.js'
 
+/** What {@link reluLayer} makes. */
 export interface ReluLayer extends Layer {}
 
 const kind = defineLayer<ReluLayer>({

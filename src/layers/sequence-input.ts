@@ -13,11 +13,13 @@ import {
 import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
 
+/** Options of {@link sequenceInputLayer}. */
 export interface SequenceInputOptions extends InputNormalizationOptions {
   /** Smallest number of time steps; default 1. Layers that shorten sequences need it to know that something is left. */
   readonly minLength?: number
 }
 
+/** What {@link sequenceInputLayer} makes. */
 export interface SequenceInputLayer extends NormalizingLayer {
   /** Channels, or [height, channels], [height, width, channels], [height, width, depth, channels]. */
   readonly inputSize: number | readonly number[]

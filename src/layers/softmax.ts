@@ -3,6 +3,7 @@ import type { Layer, LayerOptions } from './layer.js'
 import { defineLayer } from './layer-kind.js'
 import type { NameValuePairs } from './property.js'
 
+/** What {@link softmaxLayer} makes. */
 export interface SoftmaxLayer extends Layer {}
 
 const kind = defineLayer<SoftmaxLayer>({

@@ -46,6 +46,10 @@ export function listOf(value: WindowSize): readonly number[] {
   return typeof value === 'number' ? [value] : value
 }
 
+/**
+ * How the padding of a layer was chosen: by numbers, so that the output is as large as the input / stride, or before the first
+ * element alone.
+ */
 export type PaddingMode = 'manual' | 'same' | 'causal'
 
 /** Padding as layers keep it: `[left, right]`, `[top, bottom, left, right]` or two rows of three; empty while 'same'. */

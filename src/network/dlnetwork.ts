@@ -51,6 +51,7 @@ import {
   replaceRows,
 } from './network-parameters.js'
 
+/** How {@link DlNetwork.run} computes. */
 export interface RunContext {
   readonly training: boolean
   readonly random: RandomStream

@@ -37,6 +37,7 @@ export function splitOptions<T extends object>(
     : { inputs: given, options: {} }
 }
 
+/** Options of `predict` and `forward`. */
 export interface PredictOptions {
   /** Layers or layer outputs to compute, `'relu'` or `'split/out2'`; default: the network's outputs. */
   readonly outputs?: string | readonly string[]

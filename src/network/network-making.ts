@@ -8,6 +8,7 @@ import { isNameList, splitOptions } from './network-arguments.js'
 
 // The function that users make networks with: its arguments are read here, and the parts put together.
 
+/** Options of {@link dlnetwork}. */
 export interface NetworkOptions extends InitializeOptions {
   /** Whether to initialize the parameters; default true, where the inputs are determined. */
   readonly initialize?: boolean

@@ -6,6 +6,7 @@ import { DimensionError, OptionError } from '../errors.js'
 /** A class name or number; NaN, null and undefined are observations without a label. */
 export type Label = string | number | boolean | null | undefined
 
+/** What {@link confusionmat} counts. */
 export interface Confusion {
   readonly classNames: readonly string[]
   /** `counts[i][j]`: observations of class `i` that were predicted as class `j`. */

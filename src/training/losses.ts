@@ -24,6 +24,7 @@ export type LossName =
 /** A loss of your own: `f(Y1, ..., YM, T1, ..., TM)`, outputs of the network first, then targets; a scalar array. */
 export type LossFunction = (...outputsThenTargets: DlArray[]) => DlArray
 
+/** What training minimizes: a loss by its name, or a function of the outputs and then the targets. */
 export type Loss = LossName | LossFunction
 
 /** A loss as training uses it. */

@@ -7,6 +7,7 @@ import { channelLayout } from '../operations/arrays/layout.js'
 
 /** Metrics known by name. */
 export const metricNames = ['accuracy', 'auc', 'fscore', 'precision', 'recall', 'rmse'] as const
+/** The metrics that are known by their names. */
 export type MetricName = (typeof metricNames)[number]
 
 /** A metric of your own: outputs of the network first, then targets, giving one number (or a scalar array) for a mini-batch. */

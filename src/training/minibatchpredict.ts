@@ -8,6 +8,7 @@ import { dlarray } from '../operations/arrays/dlarray.js'
 import { currentStream } from '../operations/arrays/random.js'
 import { type NetworkData, networkSource } from './network-data.js'
 
+/** Options of {@link minibatchpredict}. */
 export interface MinibatchpredictOptions {
   /** Observations in a mini-batch. Default 128. */
   readonly miniBatchSize?: number

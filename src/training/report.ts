@@ -19,12 +19,14 @@ export interface TrainingCurves {
   readonly metrics: Readonly<Record<string, readonly number[]>>
 }
 
+/** What validation measured, and at which iterations. */
 export interface ValidationCurves {
   readonly iteration: readonly number[]
   readonly loss: readonly number[]
   readonly metrics: Readonly<Record<string, readonly number[]>>
 }
 
+/** What {@link trainingReport} shows. */
 export interface TrainingReport {
   readonly title: string
   /** The printed layer array. */

@@ -110,6 +110,7 @@ function check(call: string, key: string, value: unknown, setting: Setting): voi
   })
 }
 
+/** Settings of {@link warmupLearnRate}, which says what they mean and their defaults. */
 export interface WarmupSettings extends ScheduleSettings {
   readonly initialFactor?: number
   readonly finalFactor?: number
@@ -131,6 +132,7 @@ export function warmupLearnRate(settings: WarmupSettings = {}) {
   )
 }
 
+/** Settings of {@link piecewiseLearnRate}, which says what they mean and their defaults. */
 export interface PiecewiseSettings extends ScheduleSettings {
   readonly dropFactor?: number
   readonly period?: number
@@ -150,6 +152,7 @@ export function piecewiseLearnRate(settings: PiecewiseSettings = {}) {
   )
 }
 
+/** Settings of {@link polynomialLearnRate}, which says what they mean and their defaults. */
 export interface PolynomialSettings extends ScheduleSettings {
   readonly initialFactor?: number
   readonly finalFactor?: number
@@ -173,6 +176,7 @@ export function polynomialLearnRate(settings: PolynomialSettings = {}) {
   )
 }
 
+/** Settings of {@link exponentialLearnRate}, which says what they mean and their defaults. */
 export interface ExponentialSettings extends ScheduleSettings {
   readonly dropFactor?: number
   readonly period?: number
@@ -192,6 +196,7 @@ export function exponentialLearnRate(settings: ExponentialSettings = {}) {
   )
 }
 
+/** Settings of {@link cosineLearnRate}, which says what they mean and their defaults. */
 export interface CosineSettings extends ScheduleSettings {
   readonly initialFactor?: number
   readonly finalFactor?: number
@@ -234,6 +239,7 @@ export function cosineLearnRate(settings: CosineSettings = {}) {
   )
 }
 
+/** Settings of {@link cyclicalLearnRate}, which says what they mean and their defaults. */
 export interface CyclicalSettings extends ScheduleSettings {
   readonly maxFactor?: number
   readonly period?: number

@@ -5,6 +5,7 @@ import { type MetricArgument, metricNames, metricOf } from './metrics.js'
 import { checkNetwork, checkOptionNames, predictBatch } from './minibatchpredict.js'
 import { checkChannels, holdsTargets, type NetworkData, networkSource } from './network-data.js'
 
+/** Options of {@link testnet}. */
 export interface TestnetOptions {
   /** Observations in a mini-batch. Default 128. */
   readonly miniBatchSize?: number

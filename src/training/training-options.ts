@@ -158,6 +158,7 @@ export interface TrainingOptionsSGDM extends CommonOptions {
   readonly momentum: number
 }
 
+/** What {@link trainingOptions} gives for `'adam'`. */
 export interface TrainingOptionsADAM extends CommonOptions {
   readonly solver: 'adam'
   /** Decay of the moving average of gradients, 0 or more and below 1. Default 0.9. */
@@ -168,6 +169,7 @@ export interface TrainingOptionsADAM extends CommonOptions {
   readonly epsilon: number
 }
 
+/** What {@link trainingOptions} gives for `'rmsprop'`. */
 export interface TrainingOptionsRMSProp extends CommonOptions {
   readonly solver: 'rmsprop'
   /** Decay of the moving average of squared gradients, 0 or more and below 1. Default 0.9. */

@@ -29,6 +29,7 @@ import type { TrainingOptions } from './training-options.js'
 /** What `trainnet` trains: layers in series, or a network. */
 export type Trainable = DlNetwork | Layer | Iterable<Layer>
 
+/** What {@link trainnet} returns. */
 export interface TrainingResult {
   /** The trained network. */
   readonly net: DlNetwork

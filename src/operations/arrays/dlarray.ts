@@ -31,6 +31,7 @@ export type FlatData =
   | Uint32Array
   | readonly number[]
 
+/** Options of {@link dlarray}. */
 export interface DlArrayOptions {
   /** Order of flat elements: `'column'` (default, first index fastest) or `'row'` (last index fastest). */
   readonly order?: 'column' | 'row'

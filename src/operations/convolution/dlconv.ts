@@ -14,6 +14,7 @@ import {
   weightsLayout,
 } from './convolution-geometry.js'
 
+/** Options of {@link dlconv}. */
 export interface DlconvOptions extends DataFormatOption {
   /** Pixels from one window to the next; default 1. */
   readonly stride?: PerDimension

@@ -5,6 +5,7 @@ import { dltranspconvOperation } from './convolution.js'
 import { biasFor, prepare } from './convolution-format.js'
 import { imageLayout, type Padding, type PerDimension, weightsLayout } from './convolution-geometry.js'
 
+/** Options of {@link dltranspconv}. */
 export interface DltranspconvOptions extends DataFormatOption {
   /** Pixels of the result from one window to the next; default 1. */
   readonly stride?: PerDimension

@@ -48,6 +48,7 @@ export const geluOperation = unaryOperation({
   },
 })
 
+/** Options of {@link gelu}. */
 export interface GeluOptions {
   /** `'none'` (default) for the distribution function itself, `'tanh'` for its approximation by a hyperbolic tangent. */
   readonly approximation?: 'none' | 'tanh'

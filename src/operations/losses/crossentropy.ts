@@ -5,6 +5,7 @@ import { relabelOperation } from '../arrays/relabel.js'
 import { operation } from '../operation.js'
 import { checkLossOptions, type LossOptions, labelledPredictions, matchedTargets, reducedLoss } from './loss-options.js'
 
+/** Options of {@link crossentropy}. */
 export interface CrossentropyOptions extends LossOptions {
   /** `'single-label'` (default): one class per observation. `'multilabel'`: each channel is a yes or no of its own. */
   readonly classificationMode?: 'single-label' | 'multilabel'
@@ -37,6 +38,7 @@ export function crossentropy(Y: DlArray, T: DlArray, options: CrossentropyOption
   )
 }
 
+/** Options of {@link indexcrossentropy}. */
 export interface IndexCrossentropyOptions extends LossOptions {
   /** A target that does not count, outside 1 to the number of classes: 0, for instance. Default: none. */
   readonly maskIndex?: number

@@ -2,6 +2,7 @@ import type { DlArray } from '../../array/dlarray.js'
 import { OptionError } from '../../errors.js'
 import { checkLossOptions, type LossOptions, labelledPredictions, matchedTargets, reducedLoss } from './loss-options.js'
 
+/** Options of {@link huber}. */
 export interface HuberOptions extends LossOptions {
   /** The difference at which the loss turns from a square into a line, positive. Default 1. */
   readonly transitionPoint?: number

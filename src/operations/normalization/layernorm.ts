@@ -6,6 +6,7 @@ import { type Groups, normalizationInputs, normalizationOperation } from './norm
 
 /** The dimensions that layer normalization runs over: see {@link layernorm}. */
 export const operationDimensions = ['auto', 'channel-only', 'spatial-channel', 'batch-excluded'] as const
+/** What a mean and a variance of {@link layernorm} are taken over. */
 export type OperationDimension = (typeof operationDimensions)[number]
 
 function groupsOf(layout: ChannelLayout, operationDimension: OperationDimension, dims: string): Groups {

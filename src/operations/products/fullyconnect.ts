@@ -92,6 +92,7 @@ function like(X: DlArray, { size, dims }: ArrayInfo): DlArray {
   return relabelOperation.run({ X }, { size, dims })
 }
 
+/** Options of {@link fullyconnect}. */
 export interface FullyconnectOptions extends DataFormatOption {
   /** Labels of unlabelled weights, in their own order: U for the outputs, S and C for the inputs; default `'UC'`. */
   readonly weightsFormat?: string
