@@ -1,7 +1,8 @@
 // A convolution and what follows it (block.ts), observation by observation: what the convolution makes is still in the cache
 // when it is normalized, and, where nobody reads it later, never leaves the working memory of a thread. Backward likewise
 // the gradient with respect to it.
-import { Block, observationBackward, observationForward, observationMeasure } from './block';
+import { observationBackward, observationForward, observationMeasure } from './block';
+import { Block } from './block-layout';
 import { resultBytes } from './block-plane';
 import { ConvolveDirectBlock, convolveDirectTo } from '../convolution/convolution-direct';
 import { bandsOf, directOffsets, directProducts, directSums, FilterGradientDirectBlock } from '../convolution/convolution-gradient-direct';

@@ -1,5 +1,5 @@
 // One plane of a block (block.ts), forward and backward: normalization by numbers that are known, activation, pooling.
-import { Block } from './block';
+import { Block } from './block-layout';
 import { activate, RECTIFIED, rectifyRun } from './block-activation';
 import {
   averageTwoByTwoForward,

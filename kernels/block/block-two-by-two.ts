@@ -1,6 +1,6 @@
 // Planes of a block (block.ts) that are normalized, activated and pooled by 2 by 2 windows with stride 2: in registers from the
 // first to the last, forward and backward.
-import { Block } from './block';
+import { Block } from './block-layout';
 import { activated, activatedOne, LEAKY, RECTIFIED } from './block-activation';
 import { total } from '../lanes';
 import { planeFactor, planeHigh, planeRest } from '../normalization/normalization';
