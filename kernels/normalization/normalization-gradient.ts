@@ -176,16 +176,22 @@ function gradientNeighbours(b: NormalizationGradient, begin: i32, end: i32): voi
   }
 }
 
-/** Backward. Work item: one group. Reads x, dy, scale, statistics; writes dx and planeSums. */
+/**
+ * Backward. Work item: one group; ranges of them are counted from the last one, as the forward pass read those last. Reads x, dy,
+ * scale, statistics; writes dx and planeSums.
+ */
 export function normalizeGradient(b: NormalizationGradient, begin: i32, end: i32): void {
   const perObservation = groupsPerObservation(b);
   const count = b.inner * b.outer;
   const apart = stride(b);
+  const groups = perObservation * b.observations;
+  const lowest = groups - end;
+  const behind = groups - begin;
   if (b.outer == 1 && b.groupChannels == 1) {
-    gradientNeighbours(b, begin, end);
+    gradientNeighbours(b, lowest, behind);
     return;
   }
-  for (let group = begin; group < end; ++group) {
+  for (let group = lowest; group < behind; ++group) {
     const shift = sumShift(b, group);
     const firstPlane = group * b.groupChannels;
     const firstChannel = (group % perObservation) * b.groupChannels;
