@@ -20,6 +20,7 @@
 // without gaps. Short runs that lie apart (normalization-columns.ts) and tiny planes (normalization-tiny.ts) go other ways. The
 // kernels in steps take parts of few large groups. Sizes decide which; long runs get the same bits either way.
 import { leastOf, mostOf, total } from '../lanes';
+import { reduce, Reduction } from '../reductions/reduction';
 import { addMoments, addMomentsBeside, applyRun } from './moments';
 import { groupAddress, groupsPerObservation, normalizationParts, offsetOf, PART, scaleOf, stride } from './normalization-layout';
 import { resetSums, sumOfFirst, sumOfSecond } from './two-sums';
@@ -43,6 +44,15 @@ class Normalization {
   outer: i32;
   groupChannels: i32;
   epsilon: f32;
+}
+
+@unmanaged
+class NormalizationAndReduction {
+  /** The blocks of the two: a Normalization of groups without gaps, and a Reduction whose x or other factor is its y. */
+  normalization: usize;
+  reduction: usize;
+  /** Elements of an item of the reduction, whose items follow each other in memory. */
+  span: i32;
 }
 
 // ---------------------------------------------------------------- statistics
@@ -238,12 +248,22 @@ export function prepareForward<B>(b: B, group: i32, channel: i32): void {
   planeRest = <f32>rest;
 }
 
+/** Reduces the elements of y from item `done` on, as far as the first `written` elements go; gives the item that is next. */
+function reduceWritten(b: Normalization, reduction: usize, span: i32, done: i32, written: i32): i32 {
+  // the last item may be short
+  const isAll = written == b.inner * b.channels * b.observations;
+  const next = (isAll ? written + span - 1 : written) / span;
+  if (next > done) reduce(changetype<Reduction>(reduction), done, next);
+  return next;
+}
+
 /**
  * Groups begin..end, each without gaps: measures a group while one before it, still in the cache, is scaled and written. So the
  * reads of one and the writes of the other wait for memory at the same time. Groups of one part are measured two ahead, so
- * that nothing waits for the divisions and the square root of a deviation.
+ * that nothing waits for the divisions and the square root of a deviation. With a reduction (its block, else 0), items of
+ * `span` elements are reduced when they have just been written; the groups begin and end with one.
  */
-function normalizeNeighbours(b: Normalization, begin: i32, end: i32): void {
+function normalizeNeighbours(b: Normalization, begin: i32, end: i32, reduction: usize, span: i32): void {
   const count = b.inner;
   const bytes = <usize>count << 2;
   const ahead = min(count > PART ? 1 : 2, end - begin);
@@ -252,6 +272,8 @@ function normalizeNeighbours(b: Normalization, begin: i32, end: i32): void {
   const xEnd = b.x + <usize>end * bytes;
   let next = x;
   let channel = begin % b.channels;
+  let written = begin * count;
+  let reduced = reduction ? written / span : 0;
   for (let group = begin; group < begin + ahead; ++group) {
     measureGroup(b, next, group);
     next += bytes;
@@ -268,9 +290,15 @@ function normalizeNeighbours(b: Normalization, begin: i32, end: i32): void {
         addMomentsBeside(next + at, to - from, shift, x + at, y + at, planeHigh, planeFactor, planeRest, xEnd);
         finishPart(next, count, 0, from, to, shift);
         joinPart(from, to - from);
+        if (reduction) reduced = reduceWritten(b, reduction, span, reduced, written + to);
       }
       writeStatistics(b, group + ahead);
-    } else applyRun(x, y, count, planeHigh, planeFactor, planeRest);
+      written += count;
+    } else {
+      applyRun(x, y, count, planeHigh, planeFactor, planeRest);
+      written += count;
+      if (reduction) reduced = reduceWritten(b, reduction, span, reduced, written);
+    }
     x += bytes;
     y += bytes;
     next += bytes;
@@ -283,7 +311,7 @@ export function normalize(b: Normalization, begin: i32, end: i32): void {
   const apart = stride(b);
   const offset = b.y - b.x;
   if (b.outer == 1 && b.groupChannels == 1) {
-    normalizeNeighbours(b, begin, end);
+    normalizeNeighbours(b, begin, end, 0, 0);
     return;
   }
   for (let group = begin; group < end; ++group) {
@@ -301,6 +329,11 @@ export function normalize(b: Normalization, begin: i32, end: i32): void {
       plane += <usize>b.inner << 2;
     }
   }
+}
+
+/** As `normalize`, and among it the items of a reduction of y, read while it is still in the cache. Work item: one group. */
+export function normalizeAndReduce(b: NormalizationAndReduction, begin: i32, end: i32): void {
+  normalizeNeighbours(changetype<Normalization>(b.normalization), begin, end, b.reduction, b.span);
 }
 
 /** Forward, first step. Work item: one part of one group (parts first). Writes its mean and squares to partials. */

@@ -16,7 +16,7 @@ import { loadPart, maskPart } from '../lanes';
 import { scratch } from '../scratch';
 
 @unmanaged
-class Reduction {
+export class Reduction {
   x: usize;
   /** Sum of products: the other factor, like x. Else unused. */
   other: usize;

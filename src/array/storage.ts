@@ -17,24 +17,24 @@ export interface WaitingProduct {
 // instead and the product is never written; so may a gradient that is linear in it. Until then it holds its factors, which
 // nothing changes: what changes arrays in place (solvers) runs after the evaluation, at whose end all that is left is written.
 
-/** Storages whose elements wait. */
-const waiting = new Set<Storage>()
+/** What is put off within an evaluation, to be done at its end: storages whose elements wait, launches that are held back. */
+export const settleAfterwards = new Set<{ settle(): void }>()
 
 /** Calls of {@link evaluating} that have not returned. */
 let evaluations = 0
 
-/** Whether a product may wait to be written. */
-export function productsMayWait(): boolean {
+/** Whether work may be put off. */
+export function mayPutOff(): boolean {
   return evaluations > 0
 }
 
-/** Runs `fn` with products allowed to wait; those that are left when the outermost call ends are written. */
+/** Runs `fn`, within which work may be put off; what is left when the outermost call ends is done then. */
 export function evaluating<T>(fn: () => T): T {
   evaluations++
   try {
     return fn()
   } finally {
-    if (--evaluations === 0) for (const storage of waiting) storage.settle()
+    if (--evaluations === 0) for (const putOff of settleAfterwards) putOff.settle()
   }
 }
 
@@ -75,7 +75,7 @@ export abstract class Storage {
       factor.retain()
     }
     this.#product = product
-    waiting.add(this)
+    settleAfterwards.add(this)
   }
 
   /** Writes the elements if they wait; called before they, or their address, are given to anybody. */
@@ -93,7 +93,7 @@ export abstract class Storage {
   }
 
   #letGo({ factors }: WaitingProduct): void {
-    waiting.delete(this)
+    settleAfterwards.delete(this)
     for (const factor of factors) factor.release()
   }
 

@@ -1,6 +1,6 @@
 import { type ArrayInfo, checkArray, type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
-import { type BackendName, type Elements, productsMayWait, type Storage } from '../array/storage.js'
+import { type BackendName, type Elements, mayPutOff, type Storage } from '../array/storage.js'
 import { type NodeRule, save, type Tape, tapeOf } from '../autodiff/record.js'
 import { backendNamed, chosenBackend, wasmBackend } from '../backends/current.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
@@ -342,9 +342,9 @@ function runKernels<I extends string, Q extends I, U extends string, O extends o
           product: factors && [address(factors[0]), address(factors[1])],
           wasm,
         })
-      const waits = productsMayWait() && moved.length === 0 && definition.isProduct?.(plan)
-      if (waits) outputs[0]!.wait({ factors: [inputs[0]!, inputs[1]!], write: run })
-      else run()
+      if (!mayPutOff() || moved.length > 0) run()
+      else if (definition.isProduct?.(plan)) outputs[0]!.wait({ factors: [inputs[0]!, inputs[1]!], write: run })
+      else wasm.held.lending([...inputs, ...outputs], run)
     }
   } catch (error) {
     for (const storage of outputs) storage.release()

@@ -5,6 +5,7 @@ import type { ElementType, Storage } from '../../array/storage.js'
 import { BackendError, OptionError } from '../../errors.js'
 import type { Backend, BackendInfo, BackendMemory } from '../backend.js'
 import { Heap } from './heap.js'
+import { LaunchHolder } from './held-launch.js'
 import { type KernelPlan, kernelPlans, writeBlock } from './kernel-plan.js'
 import { initialThreads, KernelThreads } from './kernel-threads.js'
 import type { KernelFields } from './kernels.generated.js'
@@ -43,6 +44,9 @@ export class WasmBackend implements Backend {
   /** Called for each launch with the kernel's name and what runs it, to measure that. */
   observeLaunch: ((kernel: string, run: () => void) => void) | undefined
 
+  /** The launch that is put off until the next one. */
+  readonly held = new LaunchHolder()
+
   readonly #heap: Heap
   readonly #plans: Readonly<Record<string, KernelPlan>>
   /** Recordings that hold memory. */
@@ -71,7 +75,7 @@ export class WasmBackend implements Backend {
     const { host, memory } = instance
     this.#heap = new Heap(memory, host.heapBase(), instance.maximumBytes)
     this.#heap.makeRoom = () => this.#releaseRecordings()
-    this.#storages = { heap: this.#heap, recording: undefined, live: { storages: 0, bytes: 0 } }
+    this.#storages = { heap: this.#heap, recording: undefined, held: this.held, live: { storages: 0, bytes: 0 } }
     const plans = kernelPlans(instance)
     this.#plans = Object.assign(Object.create(null), Object.fromEntries(plans.map((plan) => [plan.name, plan])))
     host.setScratch(this.#heap.allocate(host.scratchBytes()))
@@ -101,7 +105,10 @@ export class WasmBackend implements Backend {
     const source = this.#storages.recording ?? this.#heap
     const address = source.allocate(bytes)
     try {
-      return use(address)
+      const result = use(address)
+      // it may be a launch that was put off that uses the memory
+      this.held.settle()
+      return result
     } finally {
       source.free(address, bytes)
     }
@@ -145,6 +152,7 @@ export class WasmBackend implements Backend {
   /** Runs a kernel over all items, on the calling thread alone when they are no more than `grain`; ends when it ends. */
   launch<K extends KernelName>(name: K, block: KernelBlock<K>, work: Work): void
   launch(name: string, block: Readonly<Record<string, number>>, { items, grain }: Work): void {
+    this.held.settle()
     const plan = this.#plans[name]!
     const { recording } = this.#storages
     if (recording !== undefined) {
@@ -186,11 +194,13 @@ export class WasmBackend implements Backend {
       data,
       data.inputs.map((input) => this.pointer(input)),
     )
+    this.held.settle()
     this.#recordings.add(recording)
     this.#storages.recording = recording
     let isDone = false
     try {
       const result = compute()
+      this.held.settle()
       isDone = !recording.isRefused
       return isDone ? { result, recording } : { result }
     } finally {

@@ -3,6 +3,7 @@
 import { type Elements, type ElementType, Storage } from '../../array/storage.js'
 import { MemoryError } from '../../errors.js'
 import type { Heap } from './heap.js'
+import type { LaunchHolder } from './held-launch.js'
 import type { BlockSource, Recording } from './recording.js'
 
 /** What storages of one backend have in common. */
@@ -10,6 +11,8 @@ export interface StorageOwner {
   readonly heap: Heap
   /** The recording that is being made. */
   readonly recording: Recording | undefined
+  /** The launch that is put off. */
+  readonly held: LaunchHolder
   /** The storages that hold memory, counted by themselves. */
   readonly live: { storages: number; bytes: number }
 }
@@ -71,7 +74,8 @@ export class WasmStorage extends Storage {
 
   view(): Elements {
     this.settle()
-    const { recording } = this.owner
+    const { held, recording } = this.owner
+    held.settle()
     if (recording !== undefined) {
       if (this.#source !== recording) recording.viewsOther(this)
       else if (this.#isComputed) recording.refuse()

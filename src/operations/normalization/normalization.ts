@@ -121,7 +121,7 @@ export function launchNormalization(
   }
   const block = { ...blockOf(grouping), ...addresses }
   if (!inSteps) {
-    wasm.launch('normalize', block, { items: groups, grain: groupGrain })
+    launchGroups(wasm, block, groups, groupGrain)
     return
   }
   wasm.withTemporary(16 * groups * groupParts, (partials) => {
@@ -130,6 +130,46 @@ export function launchNormalization(
     wasm.launch('normalizeJoin', stepped, { items: groups, grain: groups })
     wasm.launch('normalizeApply', stepped, { items: planes * planeParts, grain: partGrain })
   })
+}
+
+/** Arrays of fewer elements stay in a processor's cache from one launch to the next. */
+const LONG = 262144
+
+/** Turns there must be for all threads to have work, where a reduction makes them longer. */
+const LEAST_TURNS = 8
+
+/** Launches whole groups; where groups have no gaps, a reduction of y that comes next is done among it. */
+function launchGroups(wasm: WasmBackend, block: ReturnType<typeof blockOf>, groups: number, grain: number): void {
+  const { x, y, inner, groupChannels, outer } = block
+  const length = inner * groups
+  const launch = () => wasm.launch('normalize', block, { items: groups, grain })
+  if (length < LONG || outer > 1 || groupChannels > 1 || x === y) {
+    launch()
+    return
+  }
+  /** A thread takes so many groups that they begin and end with an item of the reduction. */
+  const grainFor = (span: number) => {
+    const together = span / greatestCommonDivisor(inner, span)
+    return together * Math.ceil(grain / together)
+  }
+  wasm.held.hold({
+    y,
+    length,
+    canReduce: (span) => grainFor(span) <= Math.max(grain, groups / LEAST_TURNS),
+    run(reduction) {
+      if (reduction === undefined) launch()
+      else
+        wasm.withBlock('normalize', block, (normalization) => {
+          const { address, span } = reduction
+          const both = { normalization, reduction: address, span }
+          wasm.launch('normalizeAndReduce', both, { items: groups, grain: grainFor(span) })
+        })
+    },
+  })
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b)
 }
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset with statistics that are given. Addresses in the heap. */

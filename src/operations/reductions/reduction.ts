@@ -179,7 +179,16 @@ export function launchReduction(
     if (parts === 1) block.partSize = Math.max(terms, 1)
     const termsEach = Math.max(1, Math.min(terms, block.partSize))
     const grain = Math.min(GRAIN.most, Math.max(GRAIN.least, (results * terms) / GRAIN.turns))
-    wasm.launch('reduce', block, { items: results * parts, grain: Math.max(1, Math.ceil(grain / termsEach)) })
+    // Items that follow each other in memory may be reduced as soon as a launch before this one has written them.
+    const isInOrder = kept[0] === 1 && reduced.length === 1 && (parts === 1 || results === 1)
+    const isJoined =
+      isInOrder &&
+      wasm.held.take(
+        (held) => wasm.withBlock('reduce', block, (address) => held.run({ address, span: termsEach })),
+        (held) => [x, other].includes(held.y) && held.length === results * terms && held.canReduce(termsEach),
+      )
+    if (!isJoined)
+      wasm.launch('reduce', block, { items: results * parts, grain: Math.max(1, Math.ceil(grain / termsEach)) })
     if (parts > 1) wasm.launch('reduceJoin', block, { items: results, grain: GRAIN.least })
   }
   if (parts > 1) wasm.withTemporary(8 * results * parts, launch)
