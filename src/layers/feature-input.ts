@@ -1,14 +1,10 @@
+import { type InputShape, normalizingInput } from './input-data.js'
 import {
-  checkInput,
-  checkStatistics,
   type InputNormalizationOptions,
-  type InputShape,
   type NormalizingLayer,
-  neutralStatistics,
   normalizationDisplay,
   normalizationProperties,
   normalizationText,
-  normalize,
 } from './input-normalization.js'
 import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
@@ -28,12 +24,10 @@ const shape = ({ inputSize }: FeatureInputLayer): InputShape => ({
 })
 
 const kind = defineLayer<FeatureInputLayer>({
-  functionName,
+  ...normalizingInput(functionName, shape),
   className: 'FeatureInputLayer',
   typeName: 'Feature Input',
   defaultName: 'featureinput',
-  inputNames: [],
-  positional: { names: ['inputSize'], required: 1 },
   description: (layer) => `${layer.inputSize} features${normalizationText(layer)}`,
   properties: [
     fixed('inputSize', accepts(positiveInteger, 'a positive whole number', 'It is the number of features.')),
@@ -43,11 +37,7 @@ const kind = defineLayer<FeatureInputLayer>({
     { properties: ['name', 'inputSize', 'splitComplexInputs'] },
     { title: 'Hyperparameters', properties: normalizationDisplay(layer) },
   ],
-  check: checkStatistics,
   inputInfo: ({ inputSize }) => ({ size: [inputSize, 1], dims: 'CB', type: 'single' }),
-  resolve: neutralStatistics,
-  output: (layer, [X]) => [checkInput(X!, shape(layer), functionName)],
-  compute: (layer, [X]) => [normalize(layer, X!, shape(layer))],
 })
 
 /**

@@ -1,15 +1,11 @@
 import * as v from 'valibot'
+import { type InputShape, normalizingInput } from './input-data.js'
 import {
-  checkInput,
-  checkStatistics,
   type InputNormalizationOptions,
-  type InputShape,
   type NormalizingLayer,
-  neutralStatistics,
   normalizationDisplay,
   normalizationProperties,
   normalizationText,
-  normalize,
 } from './input-normalization.js'
 import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
@@ -45,12 +41,10 @@ function imageKind<L extends ImageInputLayer>(
   const extents = rank === 2 ? '[height, width' : '[height, width, depth'
   const list = v.array(positiveInteger)
   return defineLayer<L>({
-    functionName,
+    ...normalizingInput(functionName, shape),
     className: names.className,
     typeName: names.typeName,
     defaultName: names.name,
-    inputNames: [],
-    positional: { names: ['inputSize'], required: 1 },
     description: (layer) => `${layer.inputSize.join('×')} images${normalizationText(layer)}`,
     properties: [
       fixed(
@@ -74,11 +68,7 @@ function imageKind<L extends ImageInputLayer>(
       { properties: ['name', 'inputSize', 'splitComplexInputs'] },
       { title: 'Hyperparameters', properties: normalizationDisplay(layer) },
     ],
-    check: checkStatistics,
     inputInfo: ({ inputSize }) => ({ size: [...inputSize, 1], dims: `${'S'.repeat(rank)}CB`, type: 'single' }),
-    resolve: neutralStatistics,
-    output: (layer, [X]) => [checkInput(X!, shape(layer), functionName)],
-    compute: (layer, [X]) => [normalize(layer, X!, shape(layer))],
   })
 }
 

@@ -1,11 +1,7 @@
 import * as v from 'valibot'
-import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
-import { describe, normalized, numel, positionsOf } from '../array/format.js'
-import { DimensionError, NetworkError, OptionError } from '../errors.js'
-import { dlarray } from '../operations/arrays/dlarray.js'
-import { label } from '../operations/arrays/relabel.js'
-import { callUsers } from '../operations/call.js'
-import { minusOperation, rdivideOperation } from '../operations/elementwise/arithmetic.js'
+import type { DlArray } from '../array/dlarray.js'
+import { normalized, numel } from '../array/format.js'
+import { OptionError } from '../errors.js'
 import { constantValue } from './initializers.js'
 import { isLayer, type Layer, type LayerOptions, layerLabel, replaceValues, storedValue } from './layer.js'
 import {
@@ -20,8 +16,8 @@ import {
   shown,
 } from './property.js'
 
-// What image, feature and sequence input layers share: checking the data, and normalizing it with statistics of the training
-// data. The formulas stand in `normalize`.
+// How image, feature and sequence input layers normalize: their properties, the formulas, and the statistics of the training
+// data that these need.
 
 export type NormalizationName = 'zerocenter' | 'zscore' | 'rescale-symmetric' | 'rescale-zero-one' | 'none'
 /** Normalizes data of the layer's format; may use any operation. */
@@ -30,7 +26,7 @@ export type NormalizationFunction = (X: DlArray) => DlArray
 export type Normalization = NormalizationName | NormalizationFunction
 /** Over what an input layer's statistics are taken; the option says what each means. */
 export type NormalizationDimension = 'auto' | 'channel' | 'element' | 'all'
-export type StatisticName = 'mean' | 'standardDeviation' | 'min' | 'max'
+export type StatisticName = (typeof statisticNames)[number]
 
 /** Options of input layers that normalize the data. */
 export interface InputNormalizationOptions extends LayerOptions {
@@ -68,22 +64,33 @@ export interface NormalizingLayer extends Layer {
   readonly splitComplexInputs: false
 }
 
-const used: Record<NormalizationName, readonly StatisticName[]> = {
-  zerocenter: ['mean'],
-  zscore: ['mean', 'standardDeviation'],
-  'rescale-symmetric': ['max', 'min'],
-  'rescale-zero-one': ['max', 'min'],
-  none: [],
+/** What a normalization does, as functions of its statistics in their order. */
+interface NormalizationRule {
+  /** The statistics it uses, in the order in which they print, with the values that change nothing. */
+  readonly neutral: Partial<Readonly<Record<StatisticName, number>>>
+  /** What is subtracted. */
+  readonly shift?: (...statistics: number[]) => number
+  /** What is divided by. */
+  readonly divisor?: (...statistics: number[]) => number
 }
 
-/** Statistics with which a normalization changes nothing. */
-const neutral: Record<NormalizationName, Partial<Record<StatisticName, number>>> = {
-  zerocenter: { mean: 0 },
-  zscore: { mean: 0, standardDeviation: 1 },
-  'rescale-symmetric': { min: -1, max: 1 },
-  'rescale-zero-one': { min: 0, max: 1 },
-  none: {},
+/**
+ * With mean m, standard deviation s, minimum a and maximum b: zerocenter x - m; zscore (x - m) / s; rescale-symmetric
+ * (x - (a + b) / 2) / ((b - a) / 2); rescale-zero-one (x - a) / (b - a).
+ */
+export const normalizationRules: Readonly<Record<NormalizationName, NormalizationRule>> = {
+  zerocenter: { neutral: { mean: 0 }, shift: (m) => m! },
+  zscore: { neutral: { mean: 0, standardDeviation: 1 }, shift: (m) => m!, divisor: (_, s) => s! },
+  'rescale-symmetric': {
+    neutral: { max: 1, min: -1 },
+    shift: (b, a) => (a! + b!) / 2,
+    divisor: (b, a) => (b! - a!) / 2,
+  },
+  'rescale-zero-one': { neutral: { max: 1, min: 0 }, shift: (_, a) => a!, divisor: (b, a) => b! - a! },
+  none: { neutral: {} },
 }
+
+const statisticNames = ['mean', 'standardDeviation', 'min', 'max'] as const
 
 const checkSplit: Check = (value, place) => {
   if (value === false) return value
@@ -97,7 +104,7 @@ const checkSplit: Check = (value, place) => {
 
 /** The properties that input layers with normalization share; `normalization` is the kind's default. */
 export function normalizationProperties(normalization: NormalizationName): PropertyDefinition[] {
-  const names = Object.keys(used) as NormalizationName[]
+  const names = Object.keys(normalizationRules) as NormalizationName[]
   return [
     fixed(
       'normalization',
@@ -117,10 +124,7 @@ export function normalizationProperties(normalization: NormalizationName): Prope
       ),
       'auto',
     ),
-    numeric('mean'),
-    numeric('standardDeviation'),
-    numeric('min'),
-    numeric('max'),
+    ...statisticNames.map(numeric),
     fixed('splitComplexInputs', checkSplit, false),
     {
       ...derived('neutralStatistics', accepts(v.boolean(), 'true or false', 'Leave it out.'), false),
@@ -140,8 +144,10 @@ export function normalizationText({ normalization }: NormalizingLayer): string {
   return typeof normalization === 'function' ? ' with custom normalization' : ` with '${normalization}' normalization`
 }
 
-function statisticsOf({ normalization }: NormalizingLayer): readonly StatisticName[] {
-  return typeof normalization === 'function' ? [] : used[normalization]
+/** The statistics that a layer's normalization uses. */
+export function statisticsOf({ normalization }: NormalizingLayer): readonly StatisticName[] {
+  if (typeof normalization === 'function') return []
+  return Object.keys(normalizationRules[normalization].neutral) as StatisticName[]
 }
 
 /** Sizes of an observation's statistics: for `[28, 28, 3]`, 28-by-28-by-3 by element, 1-by-1-by-3 by channel. */
@@ -162,7 +168,7 @@ function fitted(layer: NormalizingLayer, value: DlArray): DlArray | undefined {
 
 /** Throws unless every statistic given has a size for this input. */
 export function checkStatistics(layer: NormalizingLayer, call: string): void {
-  for (const name of ['mean', 'standardDeviation', 'min', 'max'] as const) {
+  for (const name of statisticNames) {
     const value = layer[name]
     if (!value) continue
     const fits = fitted(layer, value)
@@ -220,7 +226,9 @@ function isNeutral(layer: NormalizingLayer, name: StatisticName): boolean {
   const value = layer[name]
   const { normalization } = layer
   if (value?.numel !== 1 || typeof normalization === 'function') return false
-  return storedValue(layer, 'neutralStatistics') === true && value.item() === neutral[normalization][name]
+  return (
+    storedValue(layer, 'neutralStatistics') === true && value.item() === normalizationRules[normalization].neutral[name]
+  )
 }
 
 /** Gives an input layer statistics of the training data. Sizes as in {@link needsStatistics}. */
@@ -232,8 +240,7 @@ export function setStatistics(layer: Layer, values: Partial<Readonly<Record<Stat
       got: isLayer(layer) ? layerLabel(layer) : shown(layer),
       remedy: 'Ask needsStatistics first.',
     })
-  for (const name of ['mean', 'standardDeviation', 'min', 'max'] as const)
-    if (values[name] !== undefined) layer[name] = values[name]
+  for (const name of statisticNames) if (values[name] !== undefined) layer[name] = values[name]
   replaceValues(layer, { neutralStatistics: false })
 }
 
@@ -244,157 +251,7 @@ export function neutralStatistics(layer: NormalizingLayer): Record<string, unkno
   if (typeof normalization === 'function' || missing.length === 0) return {}
   const values = missing.map((name) => [
     name,
-    constantValue(neutral[normalization][name]!, [1, 1], { call: layer.className, name }),
+    constantValue(normalizationRules[normalization].neutral[name]!, [1, 1], { call: layer.className, name }),
   ])
   return { ...Object.fromEntries(values), neutralStatistics: true }
-}
-
-// --- Data -----------------------------------------------------------------------------------------------------------------
-
-/** The data an input layer takes: extents of S and C in order, whether time is there, the order of unformatted data. */
-export interface InputShape {
-  readonly spatial: readonly number[]
-  readonly channels: number
-  readonly time: boolean
-  /** Smallest number of time steps. */
-  readonly minLength?: number
-  /** Labels that unformatted data gets. */
-  readonly format: string
-}
-
-/** Data as it comes in under the labels of the layer; throws when formats or sizes differ. */
-export function checkInput(X: ArrayInfo, shape: InputShape, call: string): ArrayInfo {
-  const { spatial, channels, time, format, minLength = 1 } = shape
-  const labels = `${'S'.repeat(spatial.length)}CB${time ? 'T' : ''}`
-  const expected = `data labelled ${labels} (B may be missing) of ${[...spatial, channels].join('×')}`
-  const mismatch = (expects: string, got: string, remedy: string) =>
-    new DimensionError({ call, expects, got: `${got} in ${describe(X)}`, remedy })
-  if (X.dims === '') {
-    if (X.size.length > format.length)
-      throw mismatch(expected, `${X.size.length} dimensions`, `Label the data ${labels}.`)
-    const size = [...format].map((_, d) => X.size[d] ?? 1)
-    const order = [...labels].map((name, i) => nth(format, name, labels.slice(0, i).split(name).length - 1))
-    return checkInput({ size: order.map((d) => size[d]!), dims: labels, type: X.type }, shape, call)
-  }
-  const count = positionsOf(X.dims, 'S').length
-  if (count !== spatial.length)
-    throw mismatch(
-      `${spatial.length} spatial dimension${spatial.length === 1 ? '' : 's'} (S)`,
-      String(count),
-      `Label the data ${labels}.`,
-    )
-  const sized = X.dims.includes('U') || X.dims.includes('T') !== time || !X.dims.includes('C')
-  if (sized) throw mismatch(expected, `format ${X.dims}`, `Label the data ${labels}.`)
-  const got = X.size.slice(0, spatial.length + 1)
-  if (got.join() !== [...spatial, channels].join())
-    throw mismatch(
-      spatial.length === 0
-        ? `${channels} channel${channels === 1 ? '' : 's'}`
-        : `observations of ${[...spatial, channels].join('×')}`,
-      spatial.length === 0 ? String(got[0]) : got.join('×'),
-      'Resize the data, or give the layer the size of the data.',
-    )
-  const steps = X.size[X.dims.indexOf('T')]
-  if (time && steps! < minLength)
-    throw mismatch(`at least ${minLength} time steps (minLength)`, String(steps), 'Pad short sequences.')
-  return X
-}
-
-/** Position of the `count`-th (from 0) `name` in `format`. */
-function nth(format: string, name: string, count: number): number {
-  return positionsOf(format, name)[count]!
-}
-
-/**
- * The data as a layer passes it on: labelled, then normalized. With mean m, standard deviation s, minimum a and maximum b:
- * zerocenter x - m; zscore (x - m) / s; rescale-symmetric (x - (a + b) / 2) / ((b - a) / 2); rescale-zero-one (x - a) / (b - a).
- * Where a divisor is 0, that is where the training data was constant, it counts as 1.
- */
-export function normalize(layer: NormalizingLayer, data: DlArray, shape: InputShape): DlArray {
-  const X = data.dims === '' ? label(data, shape.format, layer.className) : data
-  checkInput(X, shape, layer.className)
-  const { normalization } = layer
-  if (normalization === 'none') return X
-  if (typeof normalization === 'function') {
-    const result = callUsers(() => normalization(X))
-    return likeData(layer, result, X)
-  }
-  const combine = (names: readonly StatisticName[], value: (...statistics: number[]) => number) =>
-    combined(
-      names.map((name) => statistic(layer, name)),
-      X,
-      value,
-    )
-  const divisor = (x: number) => (x === 0 ? 1 : x)
-  switch (normalization) {
-    case 'zerocenter':
-      return minusOperation.run({ A: X, B: combine(['mean'], (m) => m) })
-    case 'zscore':
-      return rdivideOperation.run({
-        A: minusOperation.run({ A: X, B: combine(['mean'], (m) => m) }),
-        B: combine(['standardDeviation'], divisor),
-      })
-    case 'rescale-symmetric':
-      return rdivideOperation.run({
-        A: minusOperation.run({ A: X, B: combine(['min', 'max'], (a, b) => (a + b) / 2) }),
-        B: combine(['min', 'max'], (a, b) => divisor((b - a) / 2)),
-      })
-    case 'rescale-zero-one':
-      return rdivideOperation.run({
-        A: minusOperation.run({ A: X, B: combine(['min'], (a) => a) }),
-        B: combine(['min', 'max'], (a, b) => divisor(b - a)),
-      })
-  }
-}
-
-/** What a user's function made of the data. */
-function likeData(layer: NormalizingLayer, Y: unknown, X: DlArray): DlArray {
-  if (isdlarray(Y) && Y.dims === X.dims && Y.size.join() === X.size.join()) return Y
-  throw new DimensionError({
-    call: layerLabel(layer),
-    expects: 'a normalization function that returns a dlarray of the size and format of its input',
-    got: `${shown(Y)} for ${describe(X)}`,
-    remedy: 'Write the function with operations such as minus and rdivide, and return what they give.',
-  })
-}
-
-function statistic(layer: NormalizingLayer, name: StatisticName): DlArray {
-  const value = layer[name]
-  if (value) return value
-  throw new NetworkError({
-    call: layerLabel(layer),
-    expects: `${name} for its normalization`,
-    got: 'an empty one',
-    remedy: 'Train or initialize the network, or give the layer its statistics.',
-  })
-}
-
-/** A function of statistics, element by element, in the class of the data; statistics of one number suit any size. */
-function combined(statistics: readonly DlArray[], X: DlArray, value: (...values: number[]) => number): DlArray {
-  const largest = statistics.reduce((a, b) => (b.numel > a.numel ? b : a))
-  const views = statistics.map((one) => one.values())
-  const spread = statistics.map((one) => elementOf(one.size, largest.size))
-  const elements = Float64Array.from({ length: largest.numel }, (_, i) =>
-    value(...views.map((view, k) => view[spread[k]!(i)]!)),
-  )
-  return dlarray(elements, [...largest.size], { type: X.underlyingType === 'double' ? 'double' : 'single' })
-}
-
-/** For an element of an array of size `to`, the element of one of size `from`, whose other extents are 1. */
-function elementOf(from: readonly number[], to: readonly number[]): (index: number) => number {
-  if (numel(from) === numel(to)) return (index) => index
-  if (numel(from) === 1) return () => 0
-  return (index) => {
-    let rest = index
-    let position = 0
-    let step = 1
-    for (let d = 0; d < to.length; d++) {
-      const subscript = rest % to[d]!
-      rest = Math.floor(rest / to[d]!)
-      const extent = from[d] ?? 1
-      if (extent > 1) position += subscript * step
-      step *= extent
-    }
-    return position
-  }
 }

@@ -1,14 +1,10 @@
 import * as v from 'valibot'
+import { type InputShape, normalizingInput } from './input-data.js'
 import {
-  checkInput,
-  checkStatistics,
   type InputNormalizationOptions,
-  type InputShape,
   type NormalizingLayer,
-  neutralStatistics,
   normalizationDisplay,
   normalizationProperties,
-  normalize,
 } from './input-normalization.js'
 import { defineLayer } from './layer-kind.js'
 import { accepts, fixed, type NameValuePairs, positiveInteger } from './property.js'
@@ -35,12 +31,10 @@ function shape({ inputSize, minLength }: SequenceInputLayer): InputShape {
 }
 
 const kind = defineLayer<SequenceInputLayer>({
-  functionName,
+  ...normalizingInput(functionName, shape),
   className: 'SequenceInputLayer',
   typeName: 'Sequence Input',
   defaultName: 'sequenceinput',
-  inputNames: [],
-  positional: { names: ['inputSize'], required: 1 },
   description: ({ inputSize }) =>
     `Sequence input with ${typeof inputSize === 'number' ? inputSize : inputSize.join('×')} dimensions`,
   properties: [
@@ -70,7 +64,6 @@ const kind = defineLayer<SequenceInputLayer>({
     { properties: ['name', 'inputSize', 'minLength', 'splitComplexInputs'] },
     { title: 'Hyperparameters', properties: normalizationDisplay(layer) },
   ],
-  check: checkStatistics,
   inputInfo(layer) {
     const { spatial, channels } = shape(layer)
     return {
@@ -79,9 +72,6 @@ const kind = defineLayer<SequenceInputLayer>({
       type: 'single',
     }
   },
-  resolve: neutralStatistics,
-  output: (layer, [X]) => [checkInput(X!, shape(layer), functionName)],
-  compute: (layer, [X]) => [normalize(layer, X!, shape(layer))],
 })
 
 /**
