@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { blockBytes, formatBytes, Heap } from '../../src/backends/wasm/heap.js'
-import { MemoryError } from '../../src/errors.js'
+import { blockBytes, formatBytes, Heap } from '../../../src/backends/wasm/heap.js'
+import { MemoryError } from '../../../src/errors.js'
 
 const BASE = 1000
 const LIMIT = 4 << 20

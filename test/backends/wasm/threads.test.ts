@@ -5,9 +5,9 @@ import { Worker } from 'node:worker_threads'
 import asc from 'assemblyscript/asc'
 import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { instantiateKernels, type KernelInstance } from '../../src/backends/wasm/module.js'
-import { ThreadPool } from '../../src/backends/wasm/threads.js'
-import { BackendError } from '../../src/errors.js'
+import { instantiateKernels, type KernelInstance } from '../../../src/backends/wasm/module.js'
+import { ThreadPool } from '../../../src/backends/wasm/threads.js'
+import { BackendError } from '../../../src/errors.js'
 
 /** Kernels that count, wait and fail, compiled together with the pool's own steps. */
 const PROBES = `

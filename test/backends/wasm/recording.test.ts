@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Storage } from '../../src/array/storage.js'
-import { createWasmBackend, type WasmBackend, type WasmBackendOptions } from '../../src/backends/wasm/backend.js'
-import { BackendError, MemoryError } from '../../src/errors.js'
-import { launchBinary } from '../../src/operations/elementwise/binary.js'
+import type { Storage } from '../../../src/array/storage.js'
+import { createWasmBackend, type WasmBackend, type WasmBackendOptions } from '../../../src/backends/wasm/backend.js'
+import { BackendError, MemoryError } from '../../../src/errors.js'
+import { launchBinary } from '../../../src/operations/elementwise/binary.js'
 
 const made: WasmBackend[] = []
 

@@ -2,10 +2,10 @@ import { resolveObjectURL } from 'node:buffer'
 import { spawn } from 'node:child_process'
 import { Worker as NodeWorker } from 'node:worker_threads'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Storage } from '../../src/array/storage.js'
-import { createWasmBackend, type WasmBackend, type WasmBackendOptions } from '../../src/backends/wasm/backend.js'
-import { withUnsharedMemory } from '../../src/backends/wasm/module.js'
-import { BackendError, MemoryError, OptionError } from '../../src/errors.js'
+import type { Storage } from '../../../src/array/storage.js'
+import { createWasmBackend, type WasmBackend, type WasmBackendOptions } from '../../../src/backends/wasm/backend.js'
+import { withUnsharedMemory } from '../../../src/backends/wasm/module.js'
+import { BackendError, MemoryError, OptionError } from '../../../src/errors.js'
 
 const MEGABYTE = 2 ** 20
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import asc from 'assemblyscript/asc'
 import { beforeAll, expect, it } from 'vitest'
 // @ts-expect-error a script of the build, without types
-import { packKernels } from '../../scripts/pack-kernels.mjs'
-import { kernelBytes } from '../../src/backends/wasm/kernel-bytes.js'
+import { packKernels } from '../../../scripts/pack-kernels.mjs'
+import { kernelBytes } from '../../../src/backends/wasm/kernel-bytes.js'
 
 type Pack = (module: Uint8Array) => { packed: Uint8Array; module: Uint8Array }
 
