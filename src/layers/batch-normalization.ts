@@ -4,11 +4,8 @@ import { withoutRecording } from '../autodiff/record.js'
 import { OptionError } from '../errors.js'
 import { castOperation } from '../operations/arrays/cast.js'
 import { relabelOperation } from '../operations/arrays/relabel.js'
-import {
-  batchnorm,
-  batchnormWithStatistics,
-  batchnormWithStatisticsOperation,
-} from '../operations/normalization/batchnorm.js'
+import { batchnorm, batchnormWithStatistics } from '../operations/normalization/batchnorm.js'
+import { batchnormWithStatisticsOperation } from '../operations/normalization/batchnorm-training.js'
 import { defineLayer } from './layer-kind.js'
 import {
   checkVectors,

@@ -8,7 +8,7 @@ import {
   withConvolutionByObservation,
   withFilterGradient,
 } from '../convolution/convolution-launch.js'
-import { launchMoments, launchNoMoments } from '../normalization/batchnorm.js'
+import { launchMoments, launchNoMoments } from '../normalization/batch-moments-launch.js'
 import type { PoolingGeometry } from '../pooling/pooling-geometry.js'
 import { windowFields } from '../pooling/pooling-launch.js'
 import type { BlockInputs, BlockParameter, BlockPlan } from './block-options.js'

@@ -11,7 +11,8 @@ import {
   type PerDimension,
   weightsLayout,
 } from '../convolution/convolution-geometry.js'
-import { batchnormGivenOperation, batchnormWithStatisticsOperation } from '../normalization/batchnorm.js'
+import { batchnormGivenOperation } from '../normalization/batchnorm-given.js'
+import { batchnormWithStatisticsOperation } from '../normalization/batchnorm-training.js'
 import { groupnormOperation, type NumGroups } from '../normalization/groupnorm.js'
 import { epsilonFor } from '../normalization/normalization.js'
 import { resultType } from '../operation.js'

@@ -21,6 +21,11 @@ export type NormalizationInput = 'X' | 'offset' | 'scale'
 /** Which elements of an array belong together. */
 export type Groups = Omit<NormalizationPlan, 'epsilon'>
 
+/** A channel is one group: observations count as further elements of it. */
+export function channelGroups({ inner, channels, observations, outer }: ChannelLayout): Groups {
+  return { inner, channels, observations: 1, outer: observations * outer, groupChannels: 1, positions: 1 }
+}
+
 /** Throws an {@link OptionError} unless it is positive and finite. */
 function checkEpsilon(epsilon: number, call: string): void {
   if (!(Number.isFinite(epsilon) && epsilon > 0))
