@@ -43,6 +43,11 @@ export interface Checkpoint {
   readonly lists: Readonly<Record<string, readonly number[]>>
 }
 
+/** A checkpoint that was read, and where from. */
+export interface CheckpointFile extends Checkpoint {
+  readonly file: string
+}
+
 const LISTS = 'lists/'
 const PROGRESS = 'training'
 const EXTENSION = '.safetensors'
@@ -88,7 +93,7 @@ export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, no
 }
 
 /** Reads a checkpoint, or the newest one in a folder. Throws a {@link FileError} for anything else. */
-export async function readCheckpoint(fileOrFolder: string): Promise<Checkpoint & { readonly file: string }> {
+export async function readCheckpoint(fileOrFolder: string): Promise<CheckpointFile> {
   const file = await newestIn(fileOrFolder)
   const source = `'${file}'`
   const bytes = await readFileBytes(file, 'trainnet', 'deserializeArrays')

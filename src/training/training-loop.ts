@@ -1,30 +1,19 @@
-import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { type BatchSource, type BatchSourceState, type MiniBatch, releaseBatch } from '../data/minibatch.js'
-import { DlnetError, FileError, TrainingError } from '../errors.js'
-import type { LayerArray } from '../layers/layer-array.js'
-import { sameSize } from '../operations/reductions/sum.js'
+import { DlnetError, TrainingError } from '../errors.js'
 import { BestNetwork } from './best-network.js'
-import { type Checkpoint, writeCheckpoint } from './checkpoint.js'
+import type { CheckpointFile } from './checkpoint.js'
 import { Divergence, diagnose } from './divergence.js'
-import { releaseLayers, withLayerCopies } from './layer-copies.js'
+import { withLayerCopies } from './layer-copies.js'
+import { learnRateOf } from './learn-rate.js'
 import { pacer } from './pacing.js'
 import { type BatchRead, readingAhead } from './read-ahead.js'
 import { RecordedSteps } from './recorded-steps.js'
-import { fixedOptions } from './resumable-options.js'
-import { learnRateOf } from './schedules.js'
+import { restoreRun, saveRun } from './run-checkpoint.js'
 import { aboutValidation, callWithin, TrainingInterruptedError, validating } from './training-error.js'
 import { Histories, type StopReason, TrainingInfo } from './training-info.js'
 import { type Standing, TrainingMonitor } from './training-monitor.js'
-import type { OutputFcnInfo, TrainingOptions } from './training-options.js'
-import type { StepContext, StepResult } from './training-step.js'
-import { Evaluation, trainingStep } from './training-step.js'
-
-/** What a run works on. The network and its parameters' memory are the run's own. */
-export interface RunSettings extends StepContext {
-  readonly options: TrainingOptions
-  readonly source: BatchSource
-  readonly validation: BatchSource | undefined
-}
+import type { OutputFcnInfo } from './training-options.js'
+import { Evaluation, type RunSettings, type StepResult, trainingStep } from './training-step.js'
 
 /** One training, from the first iteration (or a checkpoint) to the end. */
 export class TrainingRun {
@@ -63,7 +52,7 @@ export class TrainingRun {
    * Trains. Errors after the first iteration, and errors of the user's own functions, are a {@link TrainingInterruptedError} that
    * holds what was reached.
    */
-  async run(checkpoint: (Checkpoint & { readonly file: string }) | undefined): Promise<TrainingInfo> {
+  async run(checkpoint: CheckpointFile | undefined): Promise<TrainingInfo> {
     const { solver, recorded } = this.#settings
     let before = 0
     try {
@@ -275,109 +264,27 @@ export class TrainingRun {
   // --- Checkpoints --------------------------------------------------------------------------------------------------------
 
   async #checkpoint(): Promise<void> {
-    const { options, net, parameters, solver, random, source } = this.#settings
+    const { options, source } = this.#settings
     if (options.checkpointPath === '') return
-    const { order, position } = this.#sourceState ?? source.state()
-    const arrays: Record<string, DlArray> = {}
-    for (const { name, value } of parameters) arrays[`learnables/${name}`] = value
-    for (const { layer, parameter, value } of net.state) arrays[`state/${layer}/${parameter}`] = value!
-    for (const [name, value] of Object.entries(solver.state())) arrays[`solver/${name}`] = value
-    for (const [name, value] of Object.entries(this.#best.kept())) arrays[`best/${name}`] = value
-    const layers = net.layers
-    for (const { name, value } of inputStatisticsOf(layers)) arrays[`statistics/${name}`] = value
-    const checkpoint: Checkpoint = {
-      arrays,
-      lists: { ...this.#histories.lists(), ...(order && { order }) },
-      progress: {
-        version: 2,
-        solver: options.solver,
-        options: fixedOptions(options, this.#settings.loss),
-        iteration: this.#iteration,
-        epoch: this.#epoch,
-        isEpochDone: position === 0,
-        timeElapsed: this.#timeElapsed(),
-        numObservations: source.numObservations,
-        position,
-        random: { generator: [...random.state().generator], spare: random.state().spare },
-        best: this.#best.best,
-        failures: this.#best.failures,
-      },
-    }
-    try {
-      await writeCheckpoint(options.checkpointPath, checkpoint)
-    } finally {
-      releaseLayers(layers)
-    }
+    await saveRun(this.#settings, {
+      histories: this.#histories,
+      best: this.#best,
+      iteration: this.#iteration,
+      epoch: this.#epoch,
+      timeElapsed: this.#timeElapsed(),
+      sourceState: this.#sourceState ?? source.state(),
+    })
   }
 
-  #restore({ progress, arrays, lists, file }: Checkpoint & { readonly file: string }): void {
-    const { options, net, parameters, solver, random, source } = this.#settings
-    const misfit = (expects: string, got: string) =>
-      new FileError({
-        call: 'trainnet',
-        expects: `${expects} in '${file}'`,
-        got,
-        remedy: 'Resume with the network, the data and the options that the checkpoint was made with.',
-      })
-    const { solver: name, numObservations } = progress
-    if (name !== options.solver) throw misfit(`a checkpoint of the solver '${options.solver}'`, `one of '${name}'`)
-    for (const [option, value] of Object.entries(fixedOptions(options, this.#settings.loss))) {
-      const before = progress.options[option]
-      if (before !== value) throw misfit(`a checkpoint with ${option} ${value}`, `one with ${before ?? 'none'}`)
-    }
-    if (progress.epoch > options.maxEpochs)
-      throw misfit(`maxEpochs of at least ${progress.epoch}, the epoch of the checkpoint,`, String(options.maxEpochs))
-    if (numObservations !== source.numObservations)
-      throw misfit(`a checkpoint for ${source.numObservations} observations`, `one for ${numObservations}`)
-    const saved = (key: string, like: DlArray): DlArray => {
-      const array = arrays[key]
-      if (array && sameSize(array.size, like.size) && array.underlyingType === like.underlyingType) return array
-      throw misfit(
-        `${key} of size ${like.size.join('×')} (${like.underlyingType})`,
-        array ? `${array.size.join('×')} (${array.underlyingType})` : 'none',
-      )
-    }
-    const learnables = parameters.map(({ name: path, value }) => saved(`learnables/${path}`, value))
-    for (const [i, { value }] of parameters.entries()) fill(value, learnables[i]!)
-    if (net.state.length > 0)
-      net.state = net.state.map((row) => ({ ...row, value: saved(`state/${row.layer}/${row.parameter}`, row.value!) }))
-    solver.restore(
-      Object.fromEntries(
-        Object.entries(arrays).flatMap(([key, array]) =>
-          key.startsWith('solver/') ? [[key.slice('solver/'.length), array]] : [],
-        ),
-      ),
-      `'${file}'`,
-    )
-    random.restore(progress.random)
-    for (const [key, list] of Object.entries(this.#histories.lists())) {
-      if (!lists[key]) throw misfit(`the history ${key}`, 'none')
-      for (const value of lists[key]) list.push(value)
-    }
-    source.restore({ order: lists.order, position: progress.position })
-    this.#iteration = progress.iteration
-    this.#epoch = progress.epoch
-    this.#isEpochDone = progress.isEpochDone
-    this.#elapsedBefore = progress.timeElapsed
-    this.#best.restore(progress.best, progress.failures, saved)
+  #restore(checkpoint: CheckpointFile): void {
+    restoreRun(this.#settings, { histories: this.#histories, best: this.#best }, checkpoint)
+    const { iteration, epoch, isEpochDone, timeElapsed } = checkpoint.progress
+    this.#iteration = iteration
+    this.#epoch = epoch
+    this.#isEpochDone = isEpochDone
+    this.#elapsedBefore = timeElapsed
     this.#lastValidated = this.#histories.validation.iteration.at(-1)
-    for (const array of Object.values(arrays)) array.dispose()
   }
-}
-
-/** Statistics of input layers, by `layer/property`. */
-function inputStatisticsOf(layers: LayerArray): { name: string; value: DlArray }[] {
-  const found: { name: string; value: DlArray }[] = []
-  for (const layer of layers)
-    for (const property of ['mean', 'standardDeviation', 'min', 'max'] as const) {
-      const value: unknown = 'normalization' in layer ? Reflect.get(layer, property) : undefined
-      if (isdlarray(value)) found.push({ name: `${layer.name}/${property}`, value })
-    }
-  return found
-}
-
-function fill(array: DlArray, from: DlArray): void {
-  array.storage.view().set(from.storage.view())
 }
 
 function checkTargets(batch: MiniBatch, call = 'trainnet'): void {

@@ -2,7 +2,7 @@ import type { DlArray } from '../array/dlarray.js'
 import { dlfeval } from '../autodiff/dlfeval.js'
 import { dlgradient } from '../autodiff/dlgradient.js'
 import { liveTrace } from '../autodiff/record.js'
-import type { MiniBatch } from '../data/minibatch.js'
+import type { BatchSource, MiniBatch } from '../data/minibatch.js'
 import { TrainingError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
@@ -14,6 +14,7 @@ import type { Metric } from './metrics.js'
 import type { RecordedSteps } from './recorded-steps.js'
 import { SquareSums } from './solver-update.js'
 import type { Solver, TrainedParameter } from './solvers.js'
+import type { TrainingOptions } from './training-options.js'
 
 /** What one iteration needs. */
 export interface StepContext {
@@ -25,6 +26,13 @@ export interface StepContext {
   readonly random: RandomStream
   /** Iterations like these before; none, and each is computed as if it were the first. */
   readonly recorded?: RecordedSteps
+}
+
+/** What a run works on. The network and its parameters' memory are the run's own. */
+export interface RunSettings extends StepContext {
+  readonly options: TrainingOptions
+  readonly source: BatchSource
+  readonly validation: BatchSource | undefined
 }
 
 export interface StepResult {

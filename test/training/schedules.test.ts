@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { formatShortG } from '../../src/array/number-display.js'
 import { OptionError, TrainingError } from '../../src/errors.js'
 import { cosineOfShare, integerPower } from '../../src/training/exact-functions.js'
+import { learnRateOf } from '../../src/training/learn-rate.js'
 import {
   cosineLearnRate,
   cyclicalLearnRate,
   exponentialLearnRate,
-  learnRateOf,
   piecewiseLearnRate,
   polynomialLearnRate,
   warmupLearnRate,
