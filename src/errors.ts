@@ -15,17 +15,22 @@ export interface Problem {
   readonly remedy: string
 }
 
-/** A value as messages show it, whatever it is. */
+/** A value as messages show it, whatever it is; long ones are cut. */
 export function asText(value: unknown): string {
-  if (typeof value === 'number') return String(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' && typeof value !== 'string') return String(value)
   const isRecord = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) !== Object.prototype
   if (isRecord && !Array.isArray(value)) return `an object of class ${value.constructor?.name ?? 'Object'}`
   try {
-    return JSON.stringify(value) ?? String(value)
+    const text = JSON.stringify(value)
+    return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}...`
   } catch {
-    return String(value)
+    return Array.isArray(value) ? 'a list' : 'an object'
   }
 }
+
+/** Characters of a value in a message. */
+const LONGEST_TEXT = 200
 
 /** Every error that dlnet throws: which call, what it expects, what it got, and what to do. */
 export class DlnetError extends Error {
@@ -43,6 +48,68 @@ export class DimensionError extends DlnetError {}
 
 /** An option, property or argument outside what is accepted. */
 export class OptionError extends DlnetError {}
+
+/** The error for an argument of another kind than is expected. */
+export function argumentError(call: string, expects: string, got: unknown, remedy: string): OptionError {
+  return new OptionError({ call, expects, got: asText(got), remedy })
+}
+
+/** True for an object whose properties may be looked at. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+/** Throws an {@link OptionError} unless options are an object with no other names than these; where one is near, it is suggested. */
+export function checkOptionNames(call: string, options: unknown, names: readonly string[]): void {
+  if (!isObject(options) || Array.isArray(options))
+    throw argumentError(call, 'options as one object', options, `Write them as in { ${names[0] ?? 'name'}: value }.`)
+  for (const name in options) if (!names.includes(name)) throw unknownOption(call, name, names)
+}
+
+/** The error for an option that there is none of. */
+export function unknownOption(call: string, name: string, names: readonly string[]): OptionError {
+  const meant = nearest(name, names)
+  return new OptionError({
+    call,
+    expects: `options among ${names.join(', ') || 'none'}`,
+    got: `'${name}'`,
+    remedy: meant === undefined ? 'Check the spelling, or leave it out.' : `Did you mean ${meant}?`,
+  })
+}
+
+/**
+ * The name that is likely meant: the one that the fewest letters inserted, left out or exchanged lead to, where these are few
+ * or one name contains the other.
+ */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  const given = name.toLowerCase().slice(0, LONGEST_TEXT)
+  let best: string | undefined
+  let fewest = Number.POSITIVE_INFINITY
+  for (const candidate of names) {
+    const known = candidate.toLowerCase()
+    const edits = distance(given, known)
+    const isNear =
+      edits <= Math.max(given.length, known.length) / 3 ||
+      (given.length > 2 && (known.includes(given) || given.includes(known)))
+    if (isNear && edits < fewest) {
+      best = candidate
+      fewest = edits
+    }
+  }
+  return best
+}
+
+/** How many letters to insert, leave out or exchange. Source: Levenshtein, 1966. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 0; i < a.length; i++) {
+    const next = [i + 1]
+    for (let j = 0; j < b.length; j++)
+      next.push(Math.min(row[j]! + (a[i] === b[j] ? 0 : 1), row[j + 1]! + 1, next[j]! + 1))
+    row = next
+  }
+  return row[b.length]!
+}
 
 /** A heap that is full, or an array used after its memory was freed. */
 export class MemoryError extends DlnetError {}

@@ -1,4 +1,4 @@
-import { asText, DimensionError, MemoryError } from '../errors.js'
+import { argumentError, asText, DimensionError, MemoryError } from '../errors.js'
 import { displayArray } from './display.js'
 import { describe, numel } from './format.js'
 import type { Storage } from './storage.js'
@@ -65,6 +65,8 @@ let tracksCreation = false
 
 /** Whether arrays made from now on remember the line that made them, for `memory()` and the error of a full heap. Slow. */
 export function trackCreation(isOn: boolean): void {
+  if (typeof isOn !== 'boolean')
+    throw argumentError('trackCreation', 'true or false', isOn, 'Write trackCreation(true).')
   tracksCreation = isOn
 }
 

@@ -11,6 +11,9 @@ export type Label = 'S' | 'C' | 'B' | 'T' | 'U'
 /** The labels in the order in which a formatted array stores them. */
 export const labelOrder = 'SCBTU'
 
+/** A dimension beyond is a mistake: every one up to it would take time and memory. */
+export const MOST_DIMENSIONS = 64
+
 // --- What the compiler knows about formats ---------------------------------------------------------------------------
 
 type Only<F extends string, L extends Label> = F extends `${infer Head}${infer Rest}`
@@ -107,7 +110,9 @@ export function checkFormat(format: string, call: string): void {
         call,
         expects: 'a format made of the labels S, C, B, T and U',
         got: `'${format}' with '${letter}'`,
-        remedy: 'Label each dimension S (spatial), C (channel), B (batch), T (time) or U (unspecified).',
+        remedy: /^[scbtu]+$/i.test(format)
+          ? `Did you mean '${format.toUpperCase()}'?`
+          : 'Label each dimension S (spatial), C (channel), B (batch), T (time) or U (unspecified).',
       })
   for (const label of 'CBT')
     if (format.split(label).length > 2)

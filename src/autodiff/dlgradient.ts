@@ -1,6 +1,6 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
-import { asText, DimensionError, GradientError, OptionError } from '../errors.js'
+import { argumentError, asText, DimensionError, GradientError, isObject, OptionError } from '../errors.js'
 import { makeArray, scope } from '../memory/scope.js'
 import { castOperation } from '../operations/arrays/cast.js'
 import { relabelOperation } from '../operations/arrays/relabel.js'
@@ -42,6 +42,13 @@ export function dlgradient<T>(loss: DlArray, variables: T, options: GradientOpti
 }
 
 function checkOptions(options: GradientOptions): void {
+  if (!isObject(options) || Array.isArray(options))
+    throw argumentError(
+      'dlgradient',
+      'options as one object',
+      options,
+      'Give several variables as a list: dlgradient(loss, [A, B]).',
+    )
   for (const [key, value] of Object.entries(options)) {
     const isKnown = key === 'enableHigherDerivatives' || key === 'retainData'
     if (!isKnown || (value !== undefined && typeof value !== 'boolean'))

@@ -65,7 +65,7 @@ export function setThreads(threads: number): void {
     throw new OptionError({
       call: 'setThreads',
       expects: 'a positive whole number of threads',
-      got: String(threads),
+      got: asText(threads),
       remedy: 'Use 1 to run on the calling thread alone.',
     })
   wasmBackend().setThreads(threads)

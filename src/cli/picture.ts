@@ -1,6 +1,6 @@
 /** Pictures as text for a terminal: two pixels in each character with 24-bit colour, or a ramp of characters without. */
 
-import { DimensionError, OptionError } from '../errors.js'
+import { argumentError, checkOptionNames, DimensionError, isObject, OptionError } from '../errors.js'
 
 /** An image as {@link displayPicture} takes it. */
 export interface Picture {
@@ -35,18 +35,34 @@ const RESET = '\x1b[0m'
 /** From dark to bright on a dark terminal. */
 const RAMP = ' .:-=+*#%@'
 const DEFAULT_COLUMNS = 80
+/** Characters that no terminal has in a line. */
+const WIDEST = 10_000
 
 /**
  * One picture as lines of text: a character is one pixel wide and two high, which is about the shape of a character.
  * Intensities outside 0 to `white` are clipped, NaN is black.
  */
 export function displayPicture(picture: Picture, options: PictureOptions = {}): string {
+  checkOptionNames('displayPicture', options, ['color'])
   return pictureLines(picture, options.color ?? true).join('\n')
 }
 
 /** Several pictures side by side, each with its caption, in as many rows as the terminal's width asks for. */
 export function displayPictureRow(pictures: readonly Picture[], options: PictureRowOptions = {}): string {
+  const call = 'displayPictureRow'
+  checkOptionNames(call, options, ['captions', 'gap', 'columns', 'color'])
   const { captions = [], gap = 2, columns = DEFAULT_COLUMNS, color = true } = options
+  if (!Array.isArray(pictures))
+    throw argumentError(call, 'a list of pictures', pictures, 'Use displayPicture for one picture.')
+  const isWidth = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= WIDEST
+  if (!Array.isArray(captions) || !isWidth(gap) || !isWidth(columns))
+    throw argumentError(
+      call,
+      `captions as a list, and whole numbers up to ${WIDEST} for gap and columns`,
+      { captions, gap, columns },
+      'Leave them out for their defaults.',
+    )
+  for (const picture of pictures) checkPicture(picture)
   const rows: number[][] = []
   let used = 0
   for (const [index, picture] of pictures.entries()) {
@@ -65,7 +81,7 @@ export function displayPictureRow(pictures: readonly Picture[], options: Picture
       const blocks = row.map((index) => ({
         width: pictures[index]!.size[1]!,
         lines: pictureLines(pictures[index]!, color),
-        caption: captions[index] ?? '',
+        caption: String(captions[index] ?? ''),
       }))
       const height = Math.max(...blocks.map(({ lines }) => lines.length))
       const between = ' '.repeat(gap)
@@ -81,7 +97,18 @@ export function displayPictureRow(pictures: readonly Picture[], options: Picture
     .join('\n\n')
 }
 
+function checkPicture(picture: Picture): void {
+  if (isObject(picture) && Array.isArray(picture.size) && isObject(picture.values)) return
+  throw argumentError(
+    'displayPicture',
+    'a picture: its values and their size',
+    picture,
+    'Write displayPicture({ values, size: [28, 28] }).',
+  )
+}
+
 function pictureLines(picture: Picture, color: boolean): string[] {
+  checkPicture(picture)
   const [height = 0, width = 0, channels = 1] = picture.size
   const { values, white = 255 } = picture
   if (picture.size.length < 2 || picture.size.length > 3 || (channels !== 1 && channels !== 3)) {

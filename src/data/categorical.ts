@@ -2,7 +2,7 @@
 
 import { isdlarray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { argumentError, DimensionError, OptionError } from '../errors.js'
 import type { Label, LabelCodes, NumericData } from './minibatch.js'
 
 /** Labels in any of the forms they come in: a list (a column), rows of a matrix, a typed array, values with a size. */
@@ -85,6 +85,14 @@ export function categorical(
   valueSet?: readonly Label[],
   categoryNames?: readonly string[],
 ): Categorical {
+  for (const list of [valueSet, categoryNames])
+    if (list !== undefined && !Array.isArray(list))
+      throw argumentError(
+        'categorical',
+        'the value set and the names of its categories as lists',
+        list,
+        "Write categorical([1, 2, 2], [1, 2], ['cat', 'dog']).",
+      )
   const { elements, size } = flat(values)
   const keys = valueSet?.map(keyOf) ?? occurring(elements)
   const position = new Map<string | undefined, number>(keys.map((key, index) => [key, index + 1]))

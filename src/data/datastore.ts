@@ -1,8 +1,16 @@
 /** Data that comes observation by observation or mini-batch by mini-batch. */
 
 import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
-import { numel } from '../array/format.js'
-import { DimensionError, DlnetError, OptionError, TrainingError } from '../errors.js'
+import { MOST_DIMENSIONS, numel } from '../array/format.js'
+import {
+  argumentError,
+  checkOptionNames,
+  DimensionError,
+  DlnetError,
+  isObject,
+  OptionError,
+  TrainingError,
+} from '../errors.js'
 import { isLabelCodes } from './categorical.js'
 import type {
   AsyncBatchSource,
@@ -60,15 +68,22 @@ export class CombinedDatastore {
  * size. Source: MATLAB, `arrayDatastore`.
  */
 export function arrayDatastore(A: NumericData | LabelData, options: ArrayDatastoreOptions = {}): ArrayDatastore {
-  const { iterationDimension = 1, ...others } = options
-  const [unknown] = Object.keys(others)
-  if (unknown !== undefined || !Number.isInteger(iterationDimension) || iterationDimension < 1)
-    throw new OptionError({
-      call: 'arrayDatastore',
-      expects: 'iterationDimension, a dimension counted from 1',
-      got: unknown === undefined ? String(iterationDimension) : `'${unknown}'`,
-      remedy: 'Write arrayDatastore(X, { iterationDimension: 4 }).',
-    })
+  checkOptionNames('arrayDatastore', options, ['iterationDimension'])
+  const { iterationDimension = 1 } = options
+  if (!Number.isInteger(iterationDimension) || iterationDimension < 1 || iterationDimension > MOST_DIMENSIONS)
+    throw argumentError(
+      'arrayDatastore',
+      'iterationDimension, a dimension counted from 1',
+      iterationDimension,
+      'Write arrayDatastore(X, { iterationDimension: 4 }).',
+    )
+  if (!(isObject(A) && (Array.isArray(A) || ArrayBuffer.isView(A) || isdlarray(A) || isLabelCodes(A) || isSized(A))))
+    throw argumentError(
+      'arrayDatastore',
+      'an array of numbers or labels',
+      A,
+      'Give lists, a typed array, a dlarray, labels made by categorical, or { values, size }.',
+    )
   return new ArrayDatastore(A, iterationDimension)
 }
 

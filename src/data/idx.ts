@@ -1,6 +1,6 @@
 /** The IDX format: arrays of numbers in a file, as the MNIST images come. Source: Y. LeCun, "The MNIST database". */
 
-import { asText, FileError } from '../errors.js'
+import { argumentError, asText, checkOptionNames, FileError, isObject } from '../errors.js'
 
 export type IDXValues = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array
 
@@ -46,6 +46,7 @@ const HEADER = 4
  * are there, so that no file makes it allocate more than the file's own length.
  */
 export function parseIDX(bytes: Uint8Array, name = 'IDX data'): IDXArray {
+  if (typeof name !== 'string') throw argumentError('parseIDX', 'a name for messages as text', name, 'Leave it out.')
   const damaged = (expects: string, got: string) =>
     new FileError({
       call: 'parseIDX',
@@ -92,7 +93,9 @@ export interface Images {
  *
  * Throws a {@link FileError} for an IDX array that is not images of bytes.
  */
-export function imagesFromIDX({ values, size }: IDXArray, options: { channels?: number; limit?: number } = {}): Images {
+export function imagesFromIDX(idx: IDXArray, options: { channels?: number; limit?: number } = {}): Images {
+  const { values, size } = checkIDX('imagesFromIDX', idx)
+  checkOptionNames('imagesFromIDX', options, ['channels', 'limit'])
   const [all = 0, height = 0, width = 0] = size
   if (size.length !== 3 || !(values instanceof Uint8Array))
     throw new FileError({
@@ -102,6 +105,13 @@ export function imagesFromIDX({ values, size }: IDXArray, options: { channels?: 
       remedy: 'Give the file of images, not that of labels.',
     })
   const { channels = 1, limit = all } = options
+  if (!isCount(channels) || channels === 0 || !isCount(limit))
+    throw argumentError(
+      'imagesFromIDX',
+      'whole numbers for channels and limit, channels at least 1',
+      { channels, limit },
+      'Leave them out for all images with one channel.',
+    )
   const images = Math.min(all, limit)
   const plane = height * width
   const result = new Uint8Array(plane * channels * images)
@@ -117,7 +127,9 @@ export function imagesFromIDX({ values, size }: IDXArray, options: { channels?: 
 }
 
 /** Labels of an IDX file (bytes with one dimension). Throws a {@link FileError} for another array. */
-export function labelsFromIDX({ values, size }: IDXArray, options: { limit?: number } = {}): Uint8Array {
+export function labelsFromIDX(idx: IDXArray, options: { limit?: number } = {}): Uint8Array {
+  const { values, size } = checkIDX('labelsFromIDX', idx)
+  checkOptionNames('labelsFromIDX', options, ['limit'])
   if (size.length !== 1 || !(values instanceof Uint8Array))
     throw new FileError({
       call: 'labelsFromIDX',
@@ -125,5 +137,17 @@ export function labelsFromIDX({ values, size }: IDXArray, options: { limit?: num
       got: `${size.length} dimensions (${size.join('×')})`,
       remedy: 'Give the file of labels, not that of images.',
     })
-  return values.subarray(0, options.limit ?? values.length)
+  const { limit = values.length } = options
+  if (!isCount(limit))
+    throw argumentError('labelsFromIDX', 'a whole number for limit', limit, 'Leave it out for all labels.')
+  return values.subarray(0, limit)
+}
+
+function checkIDX(call: string, idx: IDXArray): IDXArray {
+  if (isObject(idx) && ArrayBuffer.isView(idx.values) && Array.isArray(idx.size)) return idx
+  throw argumentError(call, 'values with their size, as parseIDX gives them', idx, `Write ${call}(parseIDX(bytes)).`)
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -1,5 +1,5 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { argumentError, asText, checkOptionNames, DimensionError, isObject, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import { dlarray } from '../operations/arrays/dlarray.js'
 import { currentStream } from '../operations/arrays/random.js'
@@ -81,6 +81,8 @@ export class MiniBatchQueue {
 
   /** Begins a pass in an order drawn at random, from the stream of `rng` by default. Source: MATLAB, `shuffle`. */
   shuffle(random: Shuffler = currentStream()): void {
+    if (!isObject(random) || typeof random.permutation !== 'function')
+      throw argumentError('minibatchqueue.shuffle', 'a RandomStream', random, 'Leave it out for the stream of rng.')
     this.#order = Uint32Array.from(random.permutation(this.numObservations))
     this.reset()
   }
@@ -166,18 +168,17 @@ function isLabels(data: NumericData | LabelData): data is LabelData {
 }
 
 function checkOptions(store: unknown, options: MinibatchqueueOptions): void {
+  checkOptionNames('minibatchqueue', options, optionNames)
   const { miniBatchSize = 128, partialMiniBatch = 'return', miniBatchFcn, outputCast = 'single' } = options
   const wrong = (expects: string, got: unknown) =>
     new OptionError({
       call: 'minibatchqueue',
       expects,
-      got: typeof got === 'string' ? `'${got}'` : typeof got === 'object' ? 'an object' : String(got),
+      got: typeof got === 'string' ? `'${got}'` : asText(got),
       remedy: "Write minibatchqueue(combine(X, T), { miniBatchSize: 64, miniBatchFormat: ['SSCB', 'CB'] }).",
     })
   if (!(store instanceof ArrayDatastore || store instanceof CombinedDatastore))
     throw wrong('a datastore made by arrayDatastore or combine', store)
-  for (const name of Object.keys(options))
-    if (!optionNames.includes(name)) throw wrong(`options among ${optionNames.join(', ')}`, name)
   if (!Number.isInteger(miniBatchSize) || miniBatchSize < 1)
     throw wrong('miniBatchSize to be a positive whole number', miniBatchSize)
   if (partialMiniBatch !== 'return' && partialMiniBatch !== 'discard')

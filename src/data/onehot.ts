@@ -1,8 +1,8 @@
 /** Class labels as numbers for networks, and scores of networks as labels. */
 
 import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
-import { describe, numel } from '../array/format.js'
-import { asText, DimensionError, OptionError } from '../errors.js'
+import { describe, MOST_DIMENSIONS, numel } from '../array/format.js'
+import { argumentError, asText, DimensionError, isObject, OptionError } from '../errors.js'
 import { dlarray } from '../operations/arrays/dlarray.js'
 import { Categorical, categorical, isLabelCodes, type Labels } from './categorical.js'
 import type { Label, LabelCodes, NumericData, SizedValues } from './minibatch.js'
@@ -80,7 +80,7 @@ function oneHotArguments(rest: readonly unknown[]): {
     const [unknown] = Object.keys(others)
     if (unknown !== undefined) throw badArguments(`the option '${unknown}'`)
     classNames = given
-  } else if (left.length > 0 && left[0] !== undefined) throw badArguments(String(left[0]))
+  } else if (left.length > 0 && left[0] !== undefined) throw badArguments(asText(left[0]))
   return { type, classNames: classNames === undefined ? undefined : namesOf(classNames, 'onehotencode') }
 }
 
@@ -121,6 +121,8 @@ function labelsOf(A: Labels | LabelCodes, classNames: readonly string[] | undefi
 
 function isNumeric(A: Labels): boolean {
   if (isdlarray(A) || ArrayBuffer.isView(A)) return true
+  // Not labels at all: categorical says so.
+  if (!isObject(A)) return false
   const values: unknown = !Array.isArray(A) && 'values' in A ? A.values : A
   const first: unknown = Array.isArray(values) ? values.flat()[0] : (values as ArrayLike<unknown>)[0]
   return typeof first === 'number'
@@ -230,7 +232,7 @@ function largest(B: SizedValues, classes: readonly string[], featureDim: number,
 
 function sized(data: NumericData, call: string): SizedValues {
   if (isdlarray(data)) return { values: data.values(), size: data.size }
-  if (typeof data === 'object' && 'values' in data && 'size' in data) {
+  if (typeof data === 'object' && data !== null && 'values' in data && 'size' in data) {
     if (numel(data.size) === data.values.length) return data
     throw new DimensionError({
       call,
@@ -259,13 +261,8 @@ function namesOf(classes: unknown, call: string): readonly string[] {
 }
 
 function checkDimension(dimension: unknown, call: string): void {
-  if (!Number.isInteger(dimension) || (dimension as number) < 1)
-    throw new OptionError({
-      call,
-      expects: 'a dimension counted from 1',
-      got: asText(dimension),
-      remedy: 'Give 1 for rows of labels, 2 for columns.',
-    })
+  if (!Number.isInteger(dimension) || (dimension as number) < 1 || (dimension as number) > MOST_DIMENSIONS)
+    throw argumentError(call, 'a dimension counted from 1', dimension, 'Give 1 for rows of labels, 2 for columns.')
 }
 
 function padded(size: readonly number[], length: number): number[] {

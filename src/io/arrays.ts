@@ -1,6 +1,6 @@
 import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
 import { canonical, checkFormat, normalized } from '../array/format.js'
-import { asText, FileError, OptionError } from '../errors.js'
+import { asText, FileError, isObject, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import { dlarray } from '../operations/arrays/dlarray.js'
 import { readFileBytes, writeFileAtomically } from './file.js'
@@ -28,16 +28,24 @@ const arrayTypes: Readonly<Record<TensorType, UnderlyingType>> = { F32: 'single'
 export function serializeArrays(
   arrays: Readonly<Record<string, DlArray>>,
   metadata: Readonly<Record<string, string>> = {},
-  call = 'serializeArrays',
+): Uint8Array {
+  return encodeArrays(arrays, metadata, 'serializeArrays')
+}
+
+/** {@link serializeArrays} for others, which messages name. */
+export function encodeArrays(
+  arrays: Readonly<Record<string, DlArray>>,
+  metadata: Readonly<Record<string, string>>,
+  call: string,
 ): Uint8Array {
   const tensors = new Map<string, Tensor>()
   const labels: Record<string, string> = {}
-  if (typeof arrays !== 'object' || arrays === null)
+  if (!isObject(arrays) || isdlarray(arrays) || !isObject(metadata))
     throw new OptionError({
       call,
-      expects: 'arrays by name',
-      got: asText(arrays),
-      remedy: 'Write { weights: W, bias: b }.',
+      expects: 'arrays by name, and texts by name',
+      got: asText(isObject(arrays) && !isdlarray(arrays) ? metadata : arrays),
+      remedy: "Write { weights: W, bias: b } and, where there is more to say, { note: 'text' }.",
     })
   for (const [name, array] of Object.entries(arrays)) {
     if (!isdlarray(array) || name === '__metadata__' || forbiddenKeys.includes(name))
@@ -72,10 +80,12 @@ export function serializeArrays(
  * The arrays and texts in bytes that {@link serializeArrays} made. Errors: a {@link FileError} for anything else: cut short,
  * altered, made up.
  */
-export function deserializeArrays(
-  bytes: Uint8Array,
-  reading: Reading = { call: 'deserializeArrays', source: 'the bytes' },
-): ArrayFile {
+export function deserializeArrays(bytes: Uint8Array): ArrayFile {
+  return decodeArrays(bytes, { call: 'deserializeArrays', source: 'the bytes' })
+}
+
+/** {@link deserializeArrays} for others, which messages name. */
+export function decodeArrays(bytes: Uint8Array, reading: Reading): ArrayFile {
   if (!(bytes instanceof Uint8Array))
     throw new FileError({
       call: reading.call,
@@ -145,12 +155,12 @@ export async function saveArrays(
   arrays: Readonly<Record<string, DlArray>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const bytes = serializeArrays(arrays, metadata, 'saveArrays')
+  const bytes = encodeArrays(arrays, metadata, 'saveArrays')
   await writeFileAtomically(file, bytes, 'saveArrays', 'serializeArrays')
 }
 
 /** Reads what {@link saveArrays} wrote. Errors: a {@link FileError} for a file that is missing, damaged or of another kind. */
 export async function loadArrays(file: string): Promise<ArrayFile> {
   const bytes = await readFileBytes(file, 'loadArrays', 'deserializeArrays')
-  return deserializeArrays(bytes, { call: 'loadArrays', source: `'${file}'` })
+  return decodeArrays(bytes, { call: 'loadArrays', source: `'${file}'` })
 }

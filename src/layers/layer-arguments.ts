@@ -1,5 +1,5 @@
 import { isdlarray } from '../array/dlarray.js'
-import { OptionError } from '../errors.js'
+import { OptionError, unknownOption } from '../errors.js'
 import { shown } from './property.js'
 
 /** What a layer function was called with: each argument once, under its name in camelCase. */
@@ -47,13 +47,7 @@ export function readArguments(
   })
   for (const [name, value] of entries(call, rest, options, usage)) {
     const key = options.find((option) => option.toLowerCase() === name.toLowerCase())
-    if (key === undefined)
-      throw new OptionError({
-        call,
-        expects: `options among ${options.join(', ')}`,
-        got: `'${name}'`,
-        remedy: 'Check the spelling, or leave it out.',
-      })
+    if (key === undefined) throw unknownOption(call, name, options)
     if (key in result)
       throw new OptionError({
         call,

@@ -1,9 +1,9 @@
 // For programs compiled without the library that has Symbol.dispose.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { DlArray, type Hold, type UnderlyingType } from '../array/dlarray.js'
+import { checkArray, DlArray, type Hold, type UnderlyingType } from '../array/dlarray.js'
 import type { Storage } from '../array/storage.js'
-import { MemoryError } from '../errors.js'
+import { argumentError, MemoryError } from '../errors.js'
 
 // Scopes free. Every array made while a scope is open belongs to the innermost one and is freed when it ends, unless the
 // scope's function returns it. Arrays made outside any scope belong to whoever holds them: if the collector finds one
@@ -36,6 +36,7 @@ function own(array: DlArray): void {
 
 /** Takes an array out of the scope it is in: it lives until it is disposed or unreachable. For parameters and solver state. */
 export function keep<A extends DlArray>(array: A): A {
+  checkArray(array, 'keep')
   if (array.owner) {
     array.owner.delete(array)
     array.owner = undefined
@@ -87,6 +88,8 @@ function free(arrays: ReadonlySet<DlArray>): void {
  * are freed.
  */
 function within<T>(made: Set<DlArray>, call: string, fn: () => T, returned?: DlArray[]): T {
+  if (typeof fn !== 'function')
+    throw argumentError(call, 'a function', fn, `Write ${call}(() => ...) around what makes the arrays.`)
   const before = innermost
   innermost = made
   try {

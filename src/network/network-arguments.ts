@@ -1,4 +1,4 @@
-import { asText, NetworkError, OptionError } from '../errors.js'
+import { asText, checkOptionNames, NetworkError, OptionError } from '../errors.js'
 import { quoted } from './layer-graph.js'
 import { isSizedData } from './network-input.js'
 
@@ -12,19 +12,6 @@ export function isNameList(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string')
 }
 
-/** Throws an {@link OptionError} for an option that does not exist. */
-function checkOptions<T extends object>(call: string, given: Record<string, unknown>, names: readonly string[]): T {
-  for (const name of Object.keys(given))
-    if (!names.includes(name))
-      throw new OptionError({
-        call,
-        expects: `options among ${names.join(', ')}`,
-        got: `'${name}'`,
-        remedy: 'Check the spelling, or leave it out.',
-      })
-  return given as T
-}
-
 /** Arguments without the options that may stand last, and these. */
 export function splitOptions<T extends object>(
   given: readonly unknown[],
@@ -32,9 +19,9 @@ export function splitOptions<T extends object>(
   call: string,
 ): { inputs: readonly unknown[]; options: Partial<T> } {
   const last = given.at(-1)
-  return isOptions(last)
-    ? { inputs: given.slice(0, -1), options: checkOptions<T>(call, last, names) }
-    : { inputs: given, options: {} }
+  if (!isOptions(last)) return { inputs: given, options: {} }
+  checkOptionNames(call, last, names)
+  return { inputs: given.slice(0, -1), options: last as Partial<T> }
 }
 
 /** Options of `predict` and `forward`. */

@@ -2,6 +2,7 @@ import { displayObject, displaySize, displayTable } from '../array/display.js'
 import type { DlArray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { formatShort } from '../array/number-display.js'
+import { argumentError, isObject } from '../errors.js'
 import { isInputLayer } from '../layers/layer.js'
 import type { Connection, LayerGraph } from './layer-graph.js'
 import type { NetworkDataLayout } from './network-data-layout.js'
@@ -61,6 +62,8 @@ export function displayNetwork(net: PrintedNetwork): string {
  * Source: MATLAB, `summary`.
  */
 export function summary(net: PrintedNetwork): string {
+  if (!isObject(net) || !isObject(net.content))
+    throw argumentError('summary', 'a dlnetwork', net, 'Give what dlnetwork, trainnet or loadNetwork returns.')
   const blocks = [`   Initialized: ${net.initialized}`]
   if (net.initialized) {
     const elements = net.learnables.reduce((sum, { value }) => sum + (value ? numel(value.size) : 0), 0)

@@ -1,6 +1,6 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { DlnetError, FileError, MemoryError, OptionError } from '../errors.js'
-import { deserializeArrays, serializeArrays } from '../io/arrays.js'
+import { decodeArrays, encodeArrays } from '../io/arrays.js'
 import { readFileBytes, writeFileAtomically } from '../io/file.js'
 import { damaged, parseStrictJSON, type Reading } from '../io/strict-json.js'
 import { isLayer, type Layer, layerLabel } from '../layers/layer.js'
@@ -63,7 +63,7 @@ function serialize(net: DlNetwork, call: string): Uint8Array {
   const arrays: Record<string, DlArray> = {}
   for (const { layer, parameter, value } of [...net.learnables, ...net.state])
     if (value) arrays[`${layer}/${parameter}`] = value
-  return serializeArrays(arrays, { [NETWORK]: JSON.stringify(json) }, call)
+  return encodeArrays(arrays, { [NETWORK]: JSON.stringify(json) }, call)
 }
 
 function settingsOf(layer: Layer): unknown {
@@ -89,7 +89,7 @@ export function deserializeNetwork(bytes: Uint8Array): DlNetwork {
 function deserialize(bytes: Uint8Array, reading: Reading): DlNetwork {
   try {
     return scope(() => {
-      const { arrays, metadata } = deserializeArrays(bytes, reading)
+      const { arrays, metadata } = decodeArrays(bytes, reading)
       const text = metadata[NETWORK]
       if (text === undefined)
         throw new FileError({

@@ -1,6 +1,6 @@
 import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
 import { refuseRecording } from '../backends/current.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { checkOptionNames, DimensionError, isObject, OptionError } from '../errors.js'
 import { makeArray, scoped } from '../memory/scope.js'
 import { label, stripdims } from './arrays/relabel.js'
 import { allocate, type Operation } from './operation.js'
@@ -74,13 +74,8 @@ function called<I extends string, Q extends I, U extends string, O extends objec
   options: Partial<O> & DataFormatOption,
   run: (inputs: never, options: Partial<O>, restore: (result: DlArray) => DlArray) => R,
 ): R {
-  if (typeof options !== 'object' || options === null)
-    throw new OptionError({
-      call: operation.name,
-      expects: 'options as one object',
-      got: typeof options === 'string' ? `'${options}'` : String(options),
-      remedy: `Write them as in { ${Object.keys(operation.options)[0] ?? 'dataFormat'}: value }.`,
-    })
+  if (!isObject(options) || Array.isArray(options))
+    checkOptionNames(operation.name, options, Object.keys(operation.options))
   const given = operands as { readonly [name: string]: unknown }
   const type = classBeside(Object.values(given))
   const inputs: Record<string, DlArray> = {}

@@ -4,7 +4,7 @@ import { type BackendName, type Elements, mayPutOff, type Storage } from '../arr
 import { type NodeRule, save, type Tape, tapeOf } from '../autodiff/record.js'
 import { backendNamed, chosenBackend, wasmBackend } from '../backends/current.js'
 import type { WasmBackend } from '../backends/wasm/backend.js'
-import { OptionError } from '../errors.js'
+import { unknownOption } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
 import { type Finding, Findings } from './repetition.js'
 
@@ -152,13 +152,7 @@ export function operation<
     if (!options) return definition.options
     const all = { ...definition.options }
     for (const key in options) {
-      if (!(key in all))
-        throw new OptionError({
-          call: name,
-          expects: `options among ${Object.keys(all).join(', ') || 'none'}`,
-          got: `'${key}'`,
-          remedy: 'Check the spelling, or leave it out.',
-        })
+      if (!(key in all)) throw unknownOption(name, key, Object.keys(all))
       const value = options[key]
       if (value !== undefined) all[key] = value
     }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import type { DlArray } from '../array/dlarray.js'
 import { FileError } from '../errors.js'
-import { deserializeArrays, serializeArrays } from '../io/arrays.js'
+import { decodeArrays, encodeArrays } from '../io/arrays.js'
 import { prepareFolder, readFileBytes, writeFileAtomically } from '../io/file.js'
 import { parseStrictJSON } from '../io/strict-json.js'
 import { dlarray } from '../operations/arrays/dlarray.js'
@@ -80,7 +80,7 @@ export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, no
     dlarray(Float64Array.from(list), [list.length, 1], { type: 'double' }),
   ])
   try {
-    const bytes = serializeArrays(
+    const bytes = encodeArrays(
       { ...checkpoint.arrays, ...Object.fromEntries(lists) },
       { [PROGRESS]: JSON.stringify(checkpoint.progress) },
       'trainnet',
@@ -97,7 +97,7 @@ export async function readCheckpoint(fileOrFolder: string): Promise<CheckpointFi
   const file = await newestIn(fileOrFolder)
   const source = `'${file}'`
   const bytes = await readFileBytes(file, 'trainnet', 'deserializeArrays')
-  const { arrays: all, metadata } = deserializeArrays(bytes, { call: 'trainnet', source })
+  const { arrays: all, metadata } = decodeArrays(bytes, { call: 'trainnet', source })
   const progress = readProgress(metadata[PROGRESS], source)
   const arrays: Record<string, DlArray> = {}
   const lists: Record<string, readonly number[]> = {}

@@ -1,7 +1,7 @@
 /** The confusion matrix of a classifier. Source: MATLAB page "confusionmat". */
 
 import { Categorical } from '../data/categorical.js'
-import { DimensionError, OptionError } from '../errors.js'
+import { argumentError, DimensionError, isObject, OptionError } from '../errors.js'
 
 /** A class name or number; NaN, null and undefined are observations without a label. */
 export type Label = string | number | boolean | null | undefined
@@ -25,11 +25,39 @@ export function confusionmat(
   predictedLabels: ArrayLike<Label> | Categorical,
   classNames?: readonly (string | number | boolean)[],
 ): Confusion {
+  if (classNames !== undefined && !Array.isArray(classNames))
+    throw argumentError(
+      'confusionmat',
+      'class names as a list',
+      classNames,
+      'Leave them out for all labels that occur.',
+    )
   return count(listOf(trueLabels), listOf(predictedLabels), classNames)
 }
 
 function listOf(labels: ArrayLike<Label> | Categorical): ArrayLike<Label> {
-  return labels instanceof Categorical ? labels.toArray() : labels
+  if (labels instanceof Categorical) return labels.toArray()
+  if (Array.isArray(labels) || (ArrayBuffer.isView(labels) && 'length' in labels)) return labels
+  throw argumentError(
+    'confusionmat',
+    'lists of true and of predicted labels',
+    labels,
+    "Write confusionmat(['a', 'b'], ['a', 'a']).",
+  )
+}
+
+/** Throws an {@link OptionError} for what is no confusion matrix. */
+export function checkConfusion(confusion: Confusion, call: string): Confusion {
+  const { classNames, counts } = isObject(confusion) ? confusion : { classNames: undefined, counts: undefined }
+  const isSquare = (rows: readonly unknown[], length: number) =>
+    rows.length === length && rows.every((row) => Array.isArray(row) && row.length === length)
+  if (Array.isArray(classNames) && Array.isArray(counts) && isSquare(counts, classNames.length)) return confusion
+  throw argumentError(
+    call,
+    'a confusion matrix: classNames, and as many rows and columns of counts',
+    confusion,
+    'Give what confusionmat returns.',
+  )
 }
 
 function count(
@@ -94,7 +122,8 @@ function position(positions: ReadonlyMap<string, number>, label: Label): number 
 }
 
 /** Correct predictions among all counted ones, in percent; NaN where nothing was counted. */
-export function accuracyOf({ counts }: Confusion): number {
+export function accuracyOf(confusion: Confusion): number {
+  const { counts } = checkConfusion(confusion, 'accuracyOf')
   const all = counts.flat().reduce((sum, count) => sum + count, 0)
   const correct = counts.reduce((sum, row, index) => sum + row[index]!, 0)
   return (100 * correct) / all
@@ -104,7 +133,8 @@ export function accuracyOf({ counts }: Confusion): number {
  * The matrix as text: a row for each true class, a column for each predicted class, and at the right how many percent
  * of the row were right. Zeros are dots, so that the mistakes stand out.
  */
-export function displayConfusion({ classNames, counts }: Confusion): string {
+export function displayConfusion(confusion: Confusion): string {
+  const { classNames, counts } = checkConfusion(confusion, 'displayConfusion')
   const longestName = Math.max(0, ...classNames.map((name) => name.length))
   const longestCount = Math.max(1, ...counts.flat().map((count) => String(count).length))
   const width = Math.max(longestCount, longestName)

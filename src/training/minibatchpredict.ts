@@ -1,7 +1,7 @@
 import type { DlArray } from '../array/dlarray.js'
 import { numel, strides } from '../array/format.js'
 import { type MiniBatch, releaseBatch } from '../data/minibatch.js'
-import { asText, DimensionError, OptionError } from '../errors.js'
+import { asText, checkOptionNames, DimensionError, OptionError } from '../errors.js'
 import { scope } from '../memory/scope.js'
 import { DlNetwork } from '../network/dlnetwork.js'
 import { dlarray } from '../operations/arrays/dlarray.js'
@@ -106,17 +106,6 @@ export function checkNetwork(call: string, net: unknown): void {
     got: asText(net),
     remedy: 'Give what dlnetwork, trainnet or loadNetwork returns.',
   })
-}
-
-export function checkOptionNames(call: string, options: object, names: readonly string[]): void {
-  for (const name of Object.keys(options))
-    if (!names.includes(name))
-      throw new OptionError({
-        call,
-        expects: `options among ${names.join(', ')}`,
-        got: `'${name}'`,
-        remedy: 'Check the spelling, or leave it out.',
-      })
 }
 
 /** The mini-batches of one output, put together. */

@@ -4,8 +4,8 @@
  */
 
 import { formatShortG } from '../array/number-display.js'
-import { DimensionError } from '../errors.js'
-import type { Confusion } from './confusion.js'
+import { argumentError, DimensionError, isObject } from '../errors.js'
+import { type Confusion, checkConfusion } from './confusion.js'
 import { withoutCharts } from './report-browser.js'
 import { REPORT_SCRIPT } from './report-script.js'
 import { REPORT_STYLE } from './report-style.js'
@@ -110,6 +110,7 @@ interface ReportNumbers {
 
 /** The page as text, from the report and the files of uPlot. The same input gives the same text. */
 export function renderTrainingReport(report: TrainingReport, assets: ChartAssets): string {
+  checkReport(report)
   const numbers = collectNumbers(report)
   const sections = [
     ...numbers.charts.map(({ title }, index) => [`chart-${index}`, title] as const),
@@ -165,6 +166,31 @@ ${tableSection(numbers)}
 </body>
 </html>
 `
+}
+
+/** Throws an {@link OptionError} for what has not the parts of a report. */
+function checkReport(report: TrainingReport): void {
+  const lists = (history: unknown, names: readonly string[]) =>
+    isObject(history) &&
+    names.every((name) => Array.isArray(history[name])) &&
+    isObject(history.metrics) &&
+    Object.values(history.metrics).every(Array.isArray)
+  const isReport =
+    isObject(report) &&
+    lists(report.trainingHistory, ['iteration', 'epoch', 'loss', 'learnRate']) &&
+    (report.validationHistory === undefined || lists(report.validationHistory, ['iteration', 'loss'])) &&
+    typeof report.title === 'string' &&
+    typeof report.layers === 'string' &&
+    isObject(report.options) &&
+    isObject(report.results)
+  if (!isReport)
+    throw argumentError(
+      'trainingReport',
+      'a report: title and layers as text, trainingHistory with lists, options and results by name',
+      report,
+      'Give trainingHistory and validationHistory of the info that trainnet returns, and texts for the rest.',
+    )
+  if (report.confusion !== undefined) checkConfusion(report.confusion, 'trainingReport')
 }
 
 function collectNumbers({ trainingHistory: training, validationHistory: validation }: TrainingReport): ReportNumbers {

@@ -1,4 +1,4 @@
-import { asText, OptionError } from '../errors.js'
+import { asText, checkOptionNames, OptionError } from '../errors.js'
 import { cosineOfShare, integerPower } from './exact-functions.js'
 import type { LearnRateScheduleObject, SchedulePosition } from './training-options.js'
 
@@ -50,21 +50,7 @@ function schedule<S extends string>(
   factor: (step: number, settings: Readonly<Record<S, number>>, numSteps: number) => number,
 ): LearnRateScheduleInstance & Readonly<Record<S, number>> {
   const accepted = [...Object.keys(settings), 'numSteps', 'frequencyUnit']
-  if (typeof given !== 'object' || given === null)
-    throw new OptionError({
-      call: name,
-      expects: 'settings as one object',
-      got: asText(given),
-      remedy: `Write ${name}({ numSteps: 10 }).`,
-    })
-  for (const key of Object.keys(given))
-    if (!accepted.includes(key))
-      throw new OptionError({
-        call: name,
-        expects: `settings among ${accepted.join(', ')}`,
-        got: `'${key}'`,
-        remedy: 'Check the spelling, or leave it out.',
-      })
+  checkOptionNames(name, given, accepted)
   const { numSteps = defaultSteps, frequencyUnit = 'epoch' } = given
   check(name, 'numSteps', numSteps, {
     value: defaultSteps,

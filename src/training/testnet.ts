@@ -1,8 +1,8 @@
 import type { TargetData } from '../data/minibatch.js'
-import { type DimensionError, OptionError, TrainingError } from '../errors.js'
+import { checkOptionNames, type DimensionError, OptionError, TrainingError } from '../errors.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
 import { type MetricArgument, metricNames, metricOf } from './metrics.js'
-import { checkNetwork, checkOptionNames, predictBatch } from './minibatchpredict.js'
+import { checkNetwork, predictBatch } from './minibatchpredict.js'
 import { checkChannels, holdsTargets, type NetworkData, networkSource } from './network-data.js'
 
 /** Options of {@link testnet}. */

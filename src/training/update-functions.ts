@@ -1,8 +1,8 @@
 import { type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
-import { replaceArrays } from '../autodiff/containers.js'
+import { isContainer, replaceArrays } from '../autodiff/containers.js'
 import { withoutRecording } from '../autodiff/record.js'
-import { asText, DimensionError, OptionError } from '../errors.js'
+import { argumentError, asText, DimensionError, OptionError } from '../errors.js'
 import { keep } from '../memory/scope.js'
 import { DlNetwork } from '../network/dlnetwork.js'
 import { sameSize } from '../operations/reductions/sum.js'
@@ -20,6 +20,17 @@ function arraysOf(container: unknown): DlArray[] {
     return array
   })
   return found
+}
+
+/** Throws an {@link OptionError} for what holds no arrays and could hold none. */
+function checkContainer(call: string, name: string, container: unknown): void {
+  if (container instanceof DlNetwork || isContainer(container)) return
+  throw argumentError(
+    call,
+    `${name} as an array, or as lists and records of arrays`,
+    container,
+    'Give parameters, a network or net.learnables, and what dlgradient returned for them.',
+  )
 }
 
 /** A container of the same shape with other arrays, given in order; a network becomes another network. */
@@ -55,12 +66,18 @@ function checkSameShape(call: string, name: string, parameters: readonly DlArray
       })
 }
 
-function checkNumber(call: string, name: string, value: number, accepts: boolean, expects: string): void {
-  if (typeof value === 'number' && accepts) return
+function checkNumber(
+  call: string,
+  name: string,
+  value: number,
+  accepts: (x: number) => boolean,
+  expects: string,
+): void {
+  if (typeof value === 'number' && accepts(value)) return
   throw new OptionError({
     call,
     expects: `${name} to be ${expects}`,
-    got: String(value),
+    got: asText(value),
     remedy: 'Leave it out for the default.',
   })
 }
@@ -83,6 +100,8 @@ function updated(
   solver: SolverName,
   step: (learnRateFactor: number) => Step,
 ): [parameters: unknown, ...averages: unknown[]] {
+  checkContainer(call, 'parameters', parameters)
+  checkContainer(call, 'gradients', gradients)
   const values = arraysOf(parameters)
   const gradientArrays = arraysOf(gradients)
   checkSameShape(call, 'a gradient', values, gradientArrays)
@@ -140,8 +159,8 @@ export function sgdmupdate<P, G>(
   momentum = 0.9,
 ): [parameters: P, velocity: G] {
   const call = 'sgdmupdate'
-  checkNumber(call, 'learnRate', learnRate, isRate(learnRate), 'a finite number that is not negative')
-  checkNumber(call, 'momentum', momentum, momentum >= 0 && momentum <= 1, 'a number from 0 to 1')
+  checkNumber(call, 'learnRate', learnRate, isRate, 'a finite number that is not negative')
+  checkNumber(call, 'momentum', momentum, (x) => x >= 0 && x <= 1, 'a number from 0 to 1')
   const step = (factor: number): Step => ({ solver: 'sgdm', rate: learnRate * factor, momentum })
   return updated(call, parameters, gradients, [velocity], 'sgdm', step) as [P, G]
 }
@@ -165,18 +184,11 @@ export function adamupdate<P, G>(
   epsilon = 1e-8,
 ): [parameters: P, averageGrad: G, averageSqGrad: G] {
   const call = 'adamupdate'
-  const isIteration = Number.isInteger(iteration) && iteration >= 1
-  checkNumber(call, 'iteration', iteration, isIteration, 'a whole number from 1')
-  checkNumber(call, 'learnRate', learnRate, isRate(learnRate), 'a finite number that is not negative')
-  checkNumber(call, 'gradientDecay', gradientDecay, isDecay(gradientDecay), 'a number from 0 to below 1')
-  checkNumber(
-    call,
-    'squaredGradientDecay',
-    squaredGradientDecay,
-    isDecay(squaredGradientDecay),
-    'a number from 0 to below 1',
-  )
-  checkNumber(call, 'epsilon', epsilon, epsilon > 0 && Number.isFinite(epsilon), 'a positive number')
+  checkNumber(call, 'iteration', iteration, (x) => Number.isInteger(x) && x >= 1, 'a whole number from 1')
+  checkNumber(call, 'learnRate', learnRate, isRate, 'a finite number that is not negative')
+  checkNumber(call, 'gradientDecay', gradientDecay, isDecay, 'a number from 0 to below 1')
+  checkNumber(call, 'squaredGradientDecay', squaredGradientDecay, isDecay, 'a number from 0 to below 1')
+  checkNumber(call, 'epsilon', epsilon, (x) => x > 0 && Number.isFinite(x), 'a positive number')
   const step = (factor: number): Step => ({
     solver: 'adam',
     rate: learnRate * factor,
@@ -202,15 +214,9 @@ export function rmspropupdate<P, G>(
   epsilon = 1e-8,
 ): [parameters: P, averageSqGrad: G] {
   const call = 'rmspropupdate'
-  checkNumber(call, 'learnRate', learnRate, isRate(learnRate), 'a finite number that is not negative')
-  checkNumber(
-    call,
-    'squaredGradientDecay',
-    squaredGradientDecay,
-    isDecay(squaredGradientDecay),
-    'a number from 0 to below 1',
-  )
-  checkNumber(call, 'epsilon', epsilon, epsilon > 0 && Number.isFinite(epsilon), 'a positive number')
+  checkNumber(call, 'learnRate', learnRate, isRate, 'a finite number that is not negative')
+  checkNumber(call, 'squaredGradientDecay', squaredGradientDecay, isDecay, 'a number from 0 to below 1')
+  checkNumber(call, 'epsilon', epsilon, (x) => x > 0 && Number.isFinite(x), 'a positive number')
   const step = (factor: number): Step => ({
     solver: 'rmsprop',
     rate: learnRate * factor,
@@ -241,6 +247,8 @@ export function dlupdate<A>(
       got: asText(fn),
       remedy: 'Write dlupdate((p, g) => minus(p, times(rate, g)), parameters, gradients).',
     })
+  for (const container of [first, ...more])
+    checkContainer('dlupdate', 'what the function is to be applied to', container)
   const lists = [first, ...more].map(arraysOf)
   const count = lists[0]!.length
   for (const [k, list] of lists.entries())

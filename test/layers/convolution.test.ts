@@ -196,7 +196,7 @@ describe('properties', () => {
       `"OptionError: convolution2dLayer: expected a bias of 4 elements, one for each filter, but got 3 (3×1). Give a vector; the network brings it to its size."`,
     )
     expect(make({ paddingSize: [1, 1, 1, 1] })).toMatchInlineSnapshot(
-      `"OptionError: convolution2dLayer: expected options among stride, dilationFactor, paddingValue, numChannels, weightsInitializer, biasInitializer, weights, bias, weightLearnRateFactor, biasLearnRateFactor, weightL2Factor, biasL2Factor, name, padding, but got 'paddingSize'. Check the spelling, or leave it out."`,
+      `"OptionError: convolution2dLayer: expected options among stride, dilationFactor, paddingValue, numChannels, weightsInitializer, biasInitializer, weights, bias, weightLearnRateFactor, biasLearnRateFactor, weightL2Factor, biasL2Factor, name, padding, but got 'paddingSize'. Did you mean paddingValue?"`,
     )
     expect(message(() => convolution1dLayer(3, 1, { padding: [1, 2, 3] }))).toMatchInlineSnapshot(
       `"OptionError: convolution1dLayer: expected a whole number of 0 or more, [left, right], 'same' or 'causal' for padding, but got [1, 2, 3]. With 'same' the output is as large as the input / stride."`,

@@ -215,10 +215,10 @@ describe('options', () => {
 
   it('are refused when no property has the name', () => {
     expect(make({ eps: 1e-5 })).toMatchInlineSnapshot(
-      `"OptionError: instanceNormalizationLayer: expected options among epsilon, numChannels, scaleInitializer, offsetInitializer, scale, offset, scaleLearnRateFactor, offsetLearnRateFactor, scaleL2Factor, offsetL2Factor, name, but got 'eps'. Check the spelling, or leave it out."`,
+      `"OptionError: instanceNormalizationLayer: expected options among epsilon, numChannels, scaleInitializer, offsetInitializer, scale, offset, scaleLearnRateFactor, offsetLearnRateFactor, scaleL2Factor, offsetL2Factor, name, but got 'eps'. Did you mean epsilon?"`,
     )
     expect(make('Eps', 1e-5)).toMatchInlineSnapshot(
-      `"OptionError: instanceNormalizationLayer: expected options among epsilon, numChannels, scaleInitializer, offsetInitializer, scale, offset, scaleLearnRateFactor, offsetLearnRateFactor, scaleL2Factor, offsetL2Factor, name, but got 'Eps'. Check the spelling, or leave it out."`,
+      `"OptionError: instanceNormalizationLayer: expected options among epsilon, numChannels, scaleInitializer, offsetInitializer, scale, offset, scaleLearnRateFactor, offsetLearnRateFactor, scaleL2Factor, offsetL2Factor, name, but got 'Eps'. Did you mean epsilon?"`,
     )
     expect(make({ numInputs: 1 })).toContain("but got 'numInputs'")
   })

@@ -111,7 +111,7 @@ describe('properties', () => {
       `"OptionError: batchNormalizationLayer: expected 3 elements, one for each channel, for trainedMean, but got 2 (2×1). Give a vector; the network brings it to the size for its kind of input."`,
     )
     expect(batch({ decay: 1 })).toMatchInlineSnapshot(
-      `"OptionError: batchNormalizationLayer: expected options among trainedMean, trainedVariance, epsilon, numChannels, scaleInitializer, offsetInitializer, scale, offset, meanDecay, varianceDecay, scaleLearnRateFactor, offsetLearnRateFactor, scaleL2Factor, offsetL2Factor, name, but got 'decay'. Check the spelling, or leave it out."`,
+      `"OptionError: batchNormalizationLayer: expected options among trainedMean, trainedVariance, epsilon, numChannels, scaleInitializer, offsetInitializer, scale, offset, meanDecay, varianceDecay, scaleLearnRateFactor, offsetLearnRateFactor, scaleL2Factor, offsetL2Factor, name, but got 'decay'. Did you mean meanDecay?"`,
     )
     expect(message(() => groupNormalizationLayer(0))).toMatchInlineSnapshot(
       `"OptionError: groupNormalizationLayer: expected a positive whole number, 'all-channels' or 'channel-wise' for numGroups, but got 0. It divides the number of channels; 'all-channels' makes one group of all, 'channel-wise' one of each."`,

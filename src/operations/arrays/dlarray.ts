@@ -11,7 +11,7 @@ import {
   type ValidFormat,
 } from '../../array/format.js'
 import type { Elements } from '../../array/storage.js'
-import { asText, DimensionError, OptionError } from '../../errors.js'
+import { asText, checkOptionNames, DimensionError, isObject, OptionError } from '../../errors.js'
 import { makeArray, scoped } from '../../memory/scope.js'
 import { allocate } from '../operation.js'
 import { cast } from './cast.js'
@@ -116,14 +116,15 @@ function orderIgnored(got: string): OptionError {
 }
 
 function checkOptions(options: DlArrayOptions): DlArrayOptions {
+  checkOptionNames('dlarray', options, ['order', 'type'])
   for (const [key, value] of Object.entries(options)) {
-    const accepted = key === 'order' ? ['column', 'row'] : key === 'type' ? ['single', 'double', 'logical'] : undefined
-    if (value !== undefined && !accepted?.includes(value as string))
+    const accepted = key === 'order' ? ['column', 'row'] : ['single', 'double', 'logical']
+    if (value !== undefined && !accepted.includes(value as string))
       throw new OptionError({
         call: 'dlarray',
-        expects: accepted ? `${key} among ${accepted.join(', ')}` : 'the options order and type',
-        got: accepted ? asText(value) : `'${key}'`,
-        remedy: accepted ? 'Leave it out for the default.' : 'Check the spelling, or leave it out.',
+        expects: `${key} among ${accepted.join(', ')}`,
+        got: asText(value),
+        remedy: 'Leave it out for the default.',
       })
   }
   return options
@@ -134,7 +135,7 @@ function checkSize(size: readonly unknown[]): number[] {
     throw new DimensionError({
       call: 'dlarray',
       expects: 'a size of whole numbers, none negative',
-      got: `[${size.map((extent) => (typeof extent === 'number' ? extent : typeof extent)).join(', ')}]`,
+      got: size.every((extent) => typeof extent === 'number') ? `[${size.join(', ')}]` : asText(size),
       remedy: 'Give the extent of each dimension, for instance [28, 28, 3].',
     })
   return size as number[]
@@ -288,6 +289,7 @@ export function dims<F extends string>(X: DlArray<F>): F {
 
 /** The dimensions, counted from 1, that carry a label; empty when there is none. Source: MATLAB, `finddim`. */
 export function finddim(X: { readonly dims: string }, name: string): number[] {
+  if (!isObject(X) || typeof X.dims !== 'string') checkArray(X, 'finddim')
   checkFormat(name, 'finddim')
   return positionsOf(X.dims, name).map((position) => position + 1)
 }

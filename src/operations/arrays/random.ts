@@ -1,7 +1,7 @@
 import { mersenne, mersenneFromState } from 'pure-rand/generator/mersenne'
 import type { DlArray, UnderlyingType } from '../../array/dlarray.js'
 import { normalized } from '../../array/format.js'
-import { asText, OptionError } from '../../errors.js'
+import { asText, checkOptionNames, OptionError } from '../../errors.js'
 import { makeArray } from '../../memory/scope.js'
 import { allocate } from '../operation.js'
 
@@ -248,14 +248,13 @@ function filled(call: string, given: readonly unknown[], draw: (stream: RandomSt
 }
 
 function checkOptions(call: string, options: RandomOptions): { type: UnderlyingType; stream: RandomStream } {
-  const { type = 'single', stream = globalStream, ...unknown } = options
-  const [extra] = Object.keys(unknown)
-  if (extra !== undefined || (type !== 'single' && type !== 'double') || !(stream instanceof RandomStream))
+  checkOptionNames(call, options, ['type', 'stream'])
+  const { type = 'single', stream = globalStream } = options
+  if ((type !== 'single' && type !== 'double') || !(stream instanceof RandomStream))
     throw new OptionError({
       call,
       expects: "the options type ('single' or 'double') and stream (a RandomStream)",
-      got:
-        extra !== undefined ? `'${extra}'` : stream instanceof RandomStream ? `type ${asText(type)}` : 'another stream',
+      got: stream instanceof RandomStream ? `type ${asText(type)}` : 'another stream',
       remedy: 'Leave them out for single numbers from the stream that rng controls.',
     })
   return { type, stream }

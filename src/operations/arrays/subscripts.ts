@@ -1,6 +1,6 @@
 import { checkArray, type DlArray, isdlarray } from '../../array/dlarray.js'
-import { describe, normalized, numel, strides } from '../../array/format.js'
-import { asText, DimensionError } from '../../errors.js'
+import { describe, MOST_DIMENSIONS, normalized, numel, strides } from '../../array/format.js'
+import { argumentError, asText, DimensionError, MemoryError } from '../../errors.js'
 import { scoped } from '../../memory/scope.js'
 import { operation, type Sample } from '../operation.js'
 import { copyRegion, launchCopy, merged, type StridedRegion } from './movement.js'
@@ -19,8 +19,19 @@ export interface Colon {
   readonly step: number
 }
 
-/** Indices from, from + step, ... up to `to` (`'end'`: the last one), counted from 1. Source: MATLAB, `colon`. */
+/**
+ * Indices from, from + step, ... up to `to` (`'end'`: the last one), counted from 1. Errors: an {@link OptionError} for what is
+ * no whole number. Source: MATLAB, `colon`.
+ */
 export function colon(from: number | 'end', to: number | 'end', step = 1): Colon {
+  const isEnd = (end: unknown) => end === 'end' || Number.isInteger(end)
+  if (!isEnd(from) || !isEnd(to) || !Number.isInteger(step) || step === 0)
+    throw argumentError(
+      'colon',
+      "whole numbers or 'end' for from and to, and a step other than 0",
+      [from, to, step],
+      "Write colon(1, 'end') or colon('end', 1, -1).",
+    )
   return { from, to, step }
 }
 
@@ -238,15 +249,15 @@ export function index(X: DlArray, ...subscripts: readonly Subscript[]): DlArray 
       remedy: "Write index(X, ':', 1, [2, 3]).",
     })
   const first = subscripts[0]
-  if (subscripts.length === 1 && X.ndims === 2 && X.size[0] === 1 && first !== ':' && first !== undefined)
-    return scoped(() => select(reshape(X, X.size), [[0], indicesOf(first, X.numel, 0, X)]))
+  if (subscripts.length === 1 && X.ndims === 2 && X.size[0] === 1 && first !== ':')
+    return scoped(() => select(reshape(X, X.size), [[0], indicesOf(first!, X.numel, 0, X)]))
   if (subscripts.length < X.ndims) {
     const kept = subscripts.length - 1
     return scoped(() => {
       const flat = reshape(X, [...X.size.slice(0, kept), numel(X.size.slice(kept))])
       return select(
         flat,
-        flat.size.map((extent, d) => indicesOf(subscripts[d] ?? ':', extent, d, flat)),
+        flat.size.map((extent, d) => indicesOf(d < subscripts.length ? subscripts[d]! : ':', extent, d, flat)),
       )
     })
   }
@@ -254,6 +265,17 @@ export function index(X: DlArray, ...subscripts: readonly Subscript[]): DlArray 
     X,
     subscripts.map((subscript, d) => indicesOf(subscript, X.size[d] ?? 1, d, X)),
   )
+}
+
+/** Throws a {@link MemoryError} before anything is made that no memory holds. */
+function checkFits(size: readonly number[], call: string): void {
+  if (numel(size) <= MOST_ELEMENTS) return
+  throw new MemoryError({
+    call,
+    expects: 'a result of at most 2^30 elements',
+    got: `a size of ${size.join('×')}`,
+    remedy: 'Make it in parts.',
+  })
 }
 
 /** The elements at zero-based indices, a list per dimension. */
@@ -306,6 +328,9 @@ function isList(subscript: Subscript): subscript is readonly number[] | readonly
   return Array.isArray(subscript)
 }
 
+/** What the heap has room for in single precision. */
+const MOST_ELEMENTS = 2 ** 30
+
 /**
  * The zero-based dimension that a user names by its number, counted from 1, or by a label that occurs once. Throws a
  * {@link DimensionError} otherwise.
@@ -321,10 +346,10 @@ export function dimensionNamed(
       : typeof dimension === 'number' && Number.isInteger(dimension)
         ? dimension - 1
         : -1
-  if (position >= 0) return position
+  if (position >= 0 && position < MOST_DIMENSIONS) return position
   throw new DimensionError({
     call,
-    expects: 'a dimension: its number, counted from 1, or a label that occurs once in the array',
+    expects: `a dimension: its number, from 1 to ${MOST_DIMENSIONS}, or a label that occurs once in the array`,
     got: `${asText(dimension)} for ${describe(X)}`,
     remedy: 'Name one dimension.',
   })
@@ -387,18 +412,22 @@ export function circshift<F extends string>(X: DlArray<F>, by: number, dimension
 export function repmat<F extends string>(X: DlArray<F>, counts: number | readonly number[]): DlArray<F> {
   checkArray(X, 'repmat')
   const given = typeof counts === 'number' ? [counts, counts] : counts
-  if (!Array.isArray(given) || given.length === 0 || given.some((count) => !Number.isInteger(count) || count < 0))
+  if (
+    !Array.isArray(given) ||
+    given.length === 0 ||
+    given.length > MOST_DIMENSIONS ||
+    given.some((count) => !Number.isInteger(count) || count < 0)
+  )
     throw new DimensionError({
       call: 'repmat',
       expects: 'a count for each dimension, whole and not negative',
       got: `${asText(given)} for ${describe(X)}`,
       remedy: 'Give 1 for a dimension that is not to be repeated.',
     })
+  const size = Array.from({ length: Math.max(X.ndims, given.length) }, (_, d) => (X.size[d] ?? 1) * (given[d] ?? 1))
+  checkFits(size, 'repmat')
   return select(
     X,
-    Array.from({ length: Math.max(X.ndims, given.length) }, (_, d) => {
-      const extent = X.size[d] ?? 1
-      return Array.from({ length: extent * (given[d] ?? 1) }, (_, i) => i % extent)
-    }),
+    size.map((extent, d) => Array.from({ length: extent }, (_, i) => i % (X.size[d] ?? 1))),
   ) as DlArray<F>
 }

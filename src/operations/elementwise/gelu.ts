@@ -1,5 +1,5 @@
 import type { DlArray } from '../../array/dlarray.js'
-import { asText, OptionError } from '../../errors.js'
+import { asText, checkOptionNames, OptionError } from '../../errors.js'
 import { normalDensity, normalDistribution } from '../arrays/normal-distribution.js'
 import { call, scalar } from '../call.js'
 import { negated, plusOperation, scaled, timesOperation } from './arithmetic.js'
@@ -60,7 +60,9 @@ export interface GeluOptions {
  *
  * Source: Hendrycks, Gimpel, "Gaussian Error Linear Units", 2016; MATLAB, `gelu`.
  */
-export function gelu<F extends string>(X: DlArray<F>, { approximation = 'none' }: GeluOptions = {}): DlArray<F> {
+export function gelu<F extends string>(X: DlArray<F>, options: GeluOptions = {}): DlArray<F> {
+  checkOptionNames('gelu', options, ['approximation'])
+  const { approximation = 'none' } = options
   if (approximation === 'none') return call(geluOperation, { X }) as DlArray<F>
   if (approximation !== 'tanh')
     throw new OptionError({

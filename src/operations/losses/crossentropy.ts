@@ -26,8 +26,8 @@ export interface CrossentropyOptions extends LossOptions {
  * Source: MATLAB, `crossentropy`.
  */
 export function crossentropy(Y: DlArray, T: DlArray, options: CrossentropyOptions = {}): DlArray {
-  const { classificationMode = 'single-label', ...rest } = options
   checkLossOptions('crossentropy', options, { classificationMode: ['single-label', 'multilabel'] })
+  const { classificationMode = 'single-label', ...rest } = options
   const labelled = labelledPredictions('crossentropy', Y, rest)
   const term = classificationMode === 'multilabel' ? 'binarycrossentropy' : 'crossentropy'
   return reducedLoss(
@@ -56,8 +56,8 @@ export interface IndexCrossentropyOptions extends LossOptions {
  * Errors: a {@link DimensionError} for a class number outside 1 to K, and as {@link crossentropy}. Source: MATLAB, `indexcrossentropy`.
  */
 export function indexcrossentropy(Y: DlArray, T: DlArray, options: IndexCrossentropyOptions = {}): DlArray {
-  const { maskIndex, ...rest } = options
   checkLossOptions('indexcrossentropy', options, { maskIndex: [] })
+  const { maskIndex, ...rest } = options
   const labelled = labelledPredictions('indexcrossentropy', Y, rest)
   const channel = labelled.dims.indexOf('C')
   if (channel < 0)

@@ -18,8 +18,8 @@ export interface HuberOptions extends LossOptions {
  * Huber, "Robust Estimation of a Location Parameter", 1964.
  */
 export function huber(Y: DlArray, T: DlArray, options: HuberOptions = {}): DlArray {
-  const { transitionPoint = 1, ...rest } = options
   checkLossOptions('huber', options, { transitionPoint: [] })
+  const { transitionPoint = 1, ...rest } = options
   if (!(transitionPoint > 0 && Number.isFinite(transitionPoint)))
     throw new OptionError({
       call: 'huber',

@@ -1,6 +1,6 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../../array/dlarray.js'
 import { describe, labelOrder, numel } from '../../array/format.js'
-import { asText, DimensionError, OptionError } from '../../errors.js'
+import { asText, checkOptionNames, DimensionError, OptionError } from '../../errors.js'
 import { alignedSize } from '../arrays/expansion.js'
 import { label, relabelOperation, stripdims } from '../arrays/relabel.js'
 import type { DataFormatOption } from '../call.js'
@@ -40,18 +40,15 @@ export function checkLossOptions(
   more: Readonly<Record<string, readonly string[]>>,
 ): void {
   const accepted: Readonly<Record<string, readonly string[]>> = { ...choices, ...more }
+  checkOptionNames(call, options, [...commonOptions, ...Object.keys(more)])
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined) continue
     const values = accepted[name]
-    const isKnown = values !== undefined || commonOptions.includes(name)
-    if (isKnown && (!values || values.length === 0 || values.includes(value as string))) continue
+    if (value === undefined || !values || values.length === 0 || values.includes(value as string)) continue
     throw new OptionError({
       call,
-      expects: isKnown
-        ? `${name} among ${values!.map((one) => `'${one}'`).join(', ')}`
-        : `options among ${[...new Set([...commonOptions, ...Object.keys(more)])].join(', ')}`,
-      got: isKnown ? asText(value) : `'${name}'`,
-      remedy: isKnown ? 'Leave it out for the default.' : 'Check the spelling, or leave it out.',
+      expects: `${name} among ${values.map((one) => `'${one}'`).join(', ')}`,
+      got: asText(value),
+      remedy: 'Leave it out for the default.',
     })
   }
 }

@@ -1,6 +1,7 @@
 import { checkArray, type DlArray } from '../../array/dlarray.js'
 import { strides } from '../../array/format.js'
 import { tapeOf } from '../../autodiff/record.js'
+import { checkOptionNames } from '../../errors.js'
 import { dlarray } from '../arrays/dlarray.js'
 import { label } from '../arrays/relabel.js'
 import { call, type DataFormatOption } from '../call.js'
@@ -22,6 +23,8 @@ export interface PoolOptions extends DataFormatOption {
   readonly poolFormat?: string
 }
 
+const poolOptions = ['stride', 'padding', 'poolFormat', 'dataFormat']
+
 /** Windows of this size, or one over the whole of each channel. */
 export type PoolSize = PerDimension | 'global'
 
@@ -34,6 +37,7 @@ export type PoolSize = PerDimension | 'global'
  * MATLAB, `maxpool`.
  */
 export function maxpool<F extends string>(X: DlArray<F>, poolSize: PoolSize, options: PoolOptions = {}): DlArray<F> {
+  checkOptionNames('maxpool', options, poolOptions)
   // which elements won matters to the gradient only
   return call(maxpoolOperation, { X }, { ...options, poolSize, winners: tapeOf([X]) !== undefined }) as DlArray<F>
 }
@@ -54,6 +58,7 @@ export interface PooledWithIndices {
  */
 export function maxpoolWithIndices(X: DlArray, poolSize: PoolSize, options: PoolOptions = {}): PooledWithIndices {
   checkArray(X, 'maxpool')
+  checkOptionNames('maxpool', options, poolOptions)
   const { dataFormat, ...rest } = options
   const image = dataFormat === undefined ? X : label(X, dataFormat, 'maxpool')
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
@@ -88,6 +93,8 @@ export interface AvgPoolOptions extends PoolOptions {
  * MATLAB, `avgpool`.
  */
 export function avgpool<F extends string>(X: DlArray<F>, poolSize: PoolSize, options: AvgPoolOptions = {}): DlArray<F> {
+  checkArray(X, 'avgpool')
+  checkOptionNames('avgpool', options, [...poolOptions, 'paddingValue'])
   if (poolSize === 'global' && options.dataFormat === undefined) {
     const info = { size: X.size, dims: X.dims as string, type: X.underlyingType }
     // a mean is faster than one window over everything; the options are checked all the same

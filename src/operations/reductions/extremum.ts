@@ -1,6 +1,6 @@
 import type { ArrayInfo, DlArray } from '../../array/dlarray.js'
 import { type Combined, normalized } from '../../array/format.js'
-import { OptionError } from '../../errors.js'
+import { asText, OptionError } from '../../errors.js'
 import { call, type Operand } from '../call.js'
 import { rdivideOperation, timesOperation } from '../elementwise/arithmetic.js'
 import { binaryOperation } from '../elementwise/binary.js'
@@ -95,19 +95,26 @@ type Pair = {
   <B extends string>(A: number, B: DlArray<B>): DlArray<B>
   (A: Operand, B: Operand): DlArray
 }
-type Reducing = <F extends string, const O extends Reducible>(
-  X: DlArray<F>,
-  none?: readonly [],
-  over?: SumOver<F, O>,
-) => DlArray<F>
+type Reducing = {
+  <F extends string, const O extends Reducible>(X: DlArray<F>, none?: readonly [], over?: SumOver<F, O>): DlArray<F>
+  <F extends string, const O extends string>(X: DlArray<F>, over: SumOver<F, O>): DlArray<F>
+}
 
 function extremum(
   two: typeof maxOperation,
   over: typeof maxOverOperation,
   A: Operand,
-  B: Operand | readonly [] | undefined,
+  B: Operand | string | readonly [] | undefined,
   dimensions: Over | undefined,
 ): DlArray {
+  if (typeof B === 'string' && dimensions === undefined) return extremum(two, over, A, undefined, B)
+  if (Array.isArray(B) && B.length > 0)
+    throw new OptionError({
+      call: two.name,
+      expects: '[] between the array and dimensions, or a dlarray to compare with',
+      got: asText(B),
+      remedy: `Write ${two.name}(X, [], ${asText(B)}), or ${two.name}(A, dlarray(...)).`,
+    })
   if (B === undefined || Array.isArray(B)) {
     if (typeof A !== 'number') return over.run({ X: A }, { over: dimensions })
     return call(two, { A, B: A })
@@ -125,14 +132,14 @@ function extremum(
 /**
  * `max(A, B)`: the larger of two arrays, element by element, with implicit expansion as in {@link plus}.
  * `max(X, [], over)`: the largest element over some dimensions (`'all'`, labels, numbers from 1, or by default the first
- * that is not 1); they become 1 and the format is kept. NaN is left out unless there is nothing else.
+ * that is not 1); they become 1 and the format is kept. Text needs no `[]`: `max(X, 'all')`, `max(X, 'S')`. NaN is left out unless there is nothing else.
  *
  * Derivatives: the larger element's; of two equal arrays' elements A's, and over dimensions shared evenly between equal
  * elements. Errors: an {@link OptionError} for an array without elements. Source: MATLAB, `max`.
  */
-export const max: Pair & Reducing = ((A: Operand, B?: Operand | readonly [], over?: Over) =>
+export const max: Pair & Reducing = ((A: Operand, B?: Operand | string | readonly [], over?: Over) =>
   extremum(maxOperation, maxOverOperation, A, B, over)) as Pair & Reducing
 
 /** The smaller of two arrays, or the smallest element over some dimensions: see {@link max}. Source: MATLAB, `min`. */
-export const min: Pair & Reducing = ((A: Operand, B?: Operand | readonly [], over?: Over) =>
+export const min: Pair & Reducing = ((A: Operand, B?: Operand | string | readonly [], over?: Over) =>
   extremum(minOperation, minOverOperation, A, B, over)) as Pair & Reducing

@@ -215,6 +215,15 @@ describe('max and min', () => {
   it('choose from something, and take dimensions or a second array', () => {
     expect(() => max(dlarray([], [0, 3]), [], 1)).toThrow(OptionError)
     expect(() => (max as (...all: unknown[]) => DlArray)(dlarray([1]), 2, 1)).toThrow(/two arrays and dimensions/)
+    const X = dlarray([1, 5, 2, 7, 3, 4], [3, 2], 'CB')
+    expect(max(X, 'all').item()).toBe(7)
+    expect(min(X, 'all').item()).toBe(1)
+    expect([...max(X, 'C').values()]).toEqual([5, 7])
+    expect([...min(X, [], [1, 2]).values()]).toEqual([1])
+    expect([...max(X, [], 2).values()]).toEqual([7, 5, 4])
+    expect(() => max(X, [1, 2] as never)).toThrow(/Write max\(X, \[\], \[1,2\]\)/)
+    // @ts-expect-error 'S' is not a dimension of 'CB'
+    expect(() => max(X, 'S')).toThrow(/'S' labels no dimension/)
     expect(() => max(dlarray([1, 2], 'C'), [], 'S' as never)).toThrow(/'S' labels no dimension/)
   })
 })
