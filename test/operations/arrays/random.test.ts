@@ -63,7 +63,7 @@ describe('rand', () => {
       `[OptionError: rand: expected the options type ('single' or 'double') and stream (a RandomStream), but got type "logical". Leave them out for single numbers from the stream that rng controls.]`,
     )
     expect(() => randn(2, 2, { seed: 1 } as never)).toThrowErrorMatchingInlineSnapshot(
-      `[OptionError: randn: expected the options type ('single' or 'double') and stream (a RandomStream), but got 'seed'. Leave them out for single numbers from the stream that rng controls.]`,
+      `[OptionError: randn: expected options among type, stream, but got 'seed'. Check the spelling, or leave it out.]`,
     )
     expect(() => randi(0)).toThrowErrorMatchingInlineSnapshot(
       `[OptionError: randi: expected a largest number of 1 or more, or [smallest, largest], but got 0. Write randi(10) or randi([5, 10]).]`,
