@@ -93,4 +93,14 @@ export const convolutionRows: readonly Row[] = [
     padding: 1,
     groups: 128,
   }),
+  ...convolutions('depthwise-stride', {
+    observations: 8,
+    channels: 128,
+    extent: 56,
+    filters: 128,
+    filterExtent: 3,
+    padding: 1,
+    stride: 2,
+    groups: 128,
+  }),
 ]

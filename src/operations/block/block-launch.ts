@@ -265,7 +265,7 @@ function launchThroughTail(
     return
   }
   const choice = wanted.weights ? chooseFilterGradient(convolution) : undefined
-  const cut = choice && choice.family !== 'winograd' && choice.family !== 'patches' ? choice : undefined
+  const cut = choice && 'splits' in choice ? choice : undefined
   const windows = plan.pooling ? numel(plan.pooling.geometry.output) : 0
   const room =
     4 * plan.inner + 8 * Math.max(plan.inner, windows) + (cut?.memory ?? 0) + (wanted.X ? 0 : planesBytes(plan))

@@ -1,4 +1,5 @@
-import type { ImplicitProduct } from '../products/implicit-product.js'
+import { convolutionProduct, type ImplicitProduct } from '../products/implicit-product.js'
+import { depthwiseTakes } from './convolution-depthwise-launch.js'
 import { type DirectCut, directCut, directGradientCut, directGradientMemory } from './convolution-direct-launch.js'
 import { type ConvolutionGeometry, product, type Triple } from './convolution-geometry.js'
 import {
@@ -24,6 +25,7 @@ import { TILES, tilesGradientCut, tilesOf } from './winograd-tiles-launch.js'
 // the first that takes the sizes computes them:
 //
 //   family    takes                                              because
+//   depthwise 3 by 3 taps, a filter for each plane               lanes are planes; nothing else is short enough
 //   phases    steps of 2 along h or w, long filters; planes      five points in each direction, whatever the length of filters
 //   winograd  3 by 3 taps (any along d), step 1, many filters    a quarter of the multiplications; transforms are shared
 //   tiles     up to 5 by 5 taps, step 1; planes                  a sixth of the multiplications, but dear transforms of tiles
@@ -44,9 +46,11 @@ export type ProductChoice =
   | { readonly family: 'winograd' | 'tiles' | 'patches' }
   | { readonly family: 'lines'; readonly cut: LinesCut }
   | { readonly family: 'direct'; readonly cut: DirectCut }
+  | { readonly family: 'depthwise' }
 
 /** The family of a product. */
 export function chooseProduct(p: ImplicitProduct): ProductChoice {
+  if (depthwiseTakes(p)) return { family: 'depthwise' }
   if (winogradTakes(p)) return { family: 'winograd' }
   if (tilesTake(p)) return { family: 'tiles' }
   const lines = linesTake(p) ? linesCut(p) : undefined
@@ -80,6 +84,7 @@ function phaseChoice(phases: PhaseConvolution): PhaseChoice | undefined {
 export type FilterGradientChoice =
   | { readonly family: 'winograd' }
   | { readonly family: 'patches' }
+  | { readonly family: 'depthwise' }
   /** Kernels that sum the gradient observation by observation. */
   | FilterGradientCut
 
@@ -95,6 +100,7 @@ export interface FilterGradientCut {
 /** The family of a gradient for the filters. */
 export function chooseFilterGradient(g: ConvolutionGeometry): FilterGradientChoice {
   if (g.observations === 0) return { family: 'patches' }
+  if (depthwiseTakes(convolutionProduct(g))) return { family: 'depthwise' }
   if (winogradGradientTakes(g)) return { family: 'winograd' }
   const tiles = tilesGradientTake(g) ? tilesGradientCut(g) : undefined
   if (tiles) return { family: 'tiles', lines: 0, ...tiles }

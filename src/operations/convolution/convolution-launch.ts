@@ -14,6 +14,12 @@ import {
   chooseTransposedPhases,
   type FilterGradientCut,
 } from './convolution-choice.js'
+import {
+  launchDepthwise,
+  launchDepthwiseGradient,
+  launchDepthwiseSpread,
+  spreadTakes,
+} from './convolution-depthwise-launch.js'
 import { bandItems, directGradientFields, withPackedFilters } from './convolution-direct-launch.js'
 import { type ConvolutionGeometry, extents, inDimensions, negative, product } from './convolution-geometry.js'
 import { launchWinograd, launchWinogradFilterGradient } from './winograd-launch.js'
@@ -43,6 +49,10 @@ export function launchConvolve(wasm: WasmBackend, geometry: ConvolutionGeometry,
 
 /** Y = adjoint of the convolution applied to X, plus bias. */
 export function launchConvolveTransposed(wasm: WasmBackend, geometry: ConvolutionGeometry, at: Addresses): void {
+  if (spreadTakes(geometry)) {
+    launchDepthwiseSpread(wasm, at, geometry)
+    return
+  }
   const choice = chooseTransposedPhases(flattened(geometry))
   if (choice) launchByPhases(wasm, at, choice.phases, choice.cut)
   else for (const p of transposedProducts(geometry)) launchProduct(wasm, at, p)
@@ -100,6 +110,9 @@ function launchProduct(wasm: WasmBackend, at: Addresses, p: ImplicitProduct): vo
   if (isEmpty(p)) return
   const choice = chooseProduct(p)
   switch (choice.family) {
+    case 'depthwise':
+      launchDepthwise(wasm, at, p)
+      return
     case 'winograd':
       launchWinograd(wasm, at, p)
       return
@@ -140,6 +153,7 @@ export function launchFilterGradient(
   const g = flattened(geometry)
   const choice = chooseFilterGradient(g)
   if (choice.family === 'winograd') launchWinogradFilterGradient(wasm, g, at)
+  else if (choice.family === 'depthwise') launchDepthwiseGradient(wasm, g, at)
   else if (choice.family === 'patches') launchPatchesGradient(wasm, g, at)
   else {
     const work = { items: choice.splits * (choice.family === 'tiles' ? 1 : g.groups), grain: 1 }

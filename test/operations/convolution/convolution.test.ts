@@ -257,6 +257,47 @@ describe('convolution kernels', () => {
     compare(convolutionGeometry(image, weights, { stride, dilationFactor, padding }, 'test'))
   })
 
+  // Sizes for which lanes are planes: fewer planes than lanes, lines shorter than a vector, every border, several bands of lines,
+  // steps that skip lines and positions, parts of the observations.
+  it.each([
+    { extents: [56, 70], groups: 6, padding: 1 },
+    { extents: [7, 7], groups: 5, observations: 3, padding: 1 },
+    { extents: [3, 5], groups: 3, observations: 2, padding: 0 },
+    {
+      extents: [1, 2],
+      groups: 9,
+      padding: [
+        [1, 2],
+        [3, 0],
+      ],
+    },
+    { extents: [5, 4], groups: 4, padding: 4 },
+    { extents: [57, 60], groups: 4, observations: 2, stride: 2, padding: 1 },
+    { extents: [14, 9], groups: 7, observations: 9, stride: 2, padding: 0 },
+    {
+      extents: [8, 8],
+      groups: 2,
+      stride: [2, 1],
+      padding: [
+        [0, 1],
+        [1, 1],
+      ],
+    },
+    { extents: [40, 41], groups: 5, stride: [1, 2], padding: 2 },
+    { extents: [23, 29], groups: 8, observations: 2, stride: [3, 5], padding: [1, 3] },
+    { extents: [300, 90], groups: 2, stride: 2, padding: 1 },
+  ])('with a filter for each plane: %j', async ({ extents, groups, observations = 1, stride = 1, padding }) => {
+    await two.ready()
+    const weights = { filter: [3, 3], inner: 1, outer: 1, groups }
+    const image = { extents, channels: groups, observations }
+    const g = convolutionGeometry(image, weights, { stride, dilationFactor: 1, padding }, 'test')
+    expect([chooseProduct(convolutionProduct(g)).family, chooseFilterGradient(g).family]).toEqual([
+      'depthwise',
+      'depthwise',
+    ])
+    compare(g)
+  })
+
   // Sizes for which filters of about 5 by 5 taps go through transforms of tiles, cut at every edge; every remainder of channels.
   it.each([
     { extents: [28, 28], filter: [5, 5], channels: 3, filters: 20, groups: 1, observations: 9 },
