@@ -2,7 +2,7 @@
 // observation, or several where that gives whole vectors: plane j of every row belongs to channel j % channels. Work is cut
 // into items of `rows` rows and `together` columns, so that what belongs to channels is spread over the columns once for each
 // item, and sums over the planes of a channel are numbers of the item. Sizes decide the cut.
-import { joinHigh, joinLow, zipHigh, zipLow } from '../lanes';
+import { zipHigh, zipLow } from '../lanes';
 import { storeTriples } from './normalization-layout';
 import { scratch } from '../scratch';
 
@@ -13,7 +13,9 @@ const COLUMNS: i32 = 4096;
 
 // Working memory, in bytes behind `scratch`. Arrays over columns come last: columns are addresses as well, scratch + 4 column.
 const FOUR: usize = <usize>LARGEST * 16;
-const ONES: usize = 128;
+export const ONES: usize = 128;
+export const MAGNITUDES: usize = ONES + 16;
+export const ROOTS: usize = MAGNITUDES + 16;
 /** The last planes of a row, where they are less than four, are worked on in these. */
 export const EDGE_X: usize = 768;
 export const EDGE_DY: usize = EDGE_X + FOUR;
@@ -22,8 +24,9 @@ export const EDGE_STATISTICS: usize = EDGE_RESULT + FOUR;
 /** A float for each column. */
 export const SCALES: usize = EDGE_STATISTICS + 64;
 export const OFFSETS: usize = SCALES + <usize>COLUMNS * 4;
-/** A pair for each column: sums of dy and of dy xhat. */
-export const SUMS: usize = OFFSETS + <usize>COLUMNS * 4;
+/** The sums of dy and of dy xhat. */
+export const FIRSTS: usize = OFFSETS + <usize>COLUMNS * 4;
+export const SECONDS: usize = FIRSTS + <usize>COLUMNS * 4;
 
 /** `count` numbers of channels from column `first` on; `absent` where there are none. */
 export function spreadChannels(from: usize, to: usize, first: i32, count: i32, channels: i32, absent: f32): void {
@@ -40,64 +43,32 @@ export function copyEdge(to: usize, from: usize, left: i32, bytes: usize): void 
   memory.copy(to, from, <usize>left * bytes);
 }
 
-/** Types that stand for the number of elements of small planes, so that loops are compiled for each of their own. */
-export type Three = i32;
-export type Four = f32;
-
-// The first to fourth elements of four planes of three or four elements, which fill three or four vectors.
+/** 2 ** 126: the reciprocal of less is no smaller than the smallest normal number. */
+const MOST: f32 = reinterpret<f32>(0x7e800000);
 
 @inline
-export function firstOf<N>(p: v128, q: v128, r: v128, s: v128): v128 {
-  if (isInteger<N>()) return v128.shuffle<f32>(p, v128.shuffle<f32>(q, r, 2, 2, 5, 5), 0, 3, 4, 6);
-  return joinLow(zipLow(p, q), zipLow(r, s));
+export function areModerate(lanes: v128): bool {
+  return i32x4.bitmask(f32x4.lt(lanes, f32x4.splat(MOST))) == 15;
 }
 
-@inline
-export function secondOf<N>(p: v128, q: v128, r: v128, s: v128): v128 {
-  if (isInteger<N>()) {
-    return v128.shuffle<f32>(v128.shuffle<f32>(p, q, 1, 1, 4, 4), v128.shuffle<f32>(q, r, 3, 3, 6, 6), 0, 2, 4, 6);
-  }
-  return joinHigh(zipLow(p, q), zipLow(r, s));
-}
-
-@inline
-export function thirdOf<N>(p: v128, q: v128, r: v128, s: v128): v128 {
-  if (isInteger<N>()) return v128.shuffle<f32>(v128.shuffle<f32>(p, q, 2, 2, 5, 5), r, 0, 2, 4, 7);
-  return joinLow(zipHigh(p, q), zipHigh(r, s));
-}
-
-@inline
-export function fourthOf(p: v128, q: v128, r: v128, s: v128): v128 {
-  return joinHigh(zipHigh(p, q), zipHigh(r, s));
-}
-
-@inline
-export function areFinite(lanes: v128): bool {
-  return i32x4.bitmask(f32x4.lt(lanes, f32x4.splat(Infinity))) == 15;
-}
-
-/** For inverseRoot, beside `own`, the thread's working memory. */
-export function prepareRoots(): void {
+/** Constants that loops read from `own`, the thread's working memory: the engine would make them anew in each turn. */
+export function prepareConstants(inner: i32): void {
   v128.store(scratch, f32x4.splat(1), ONES);
+  v128.store(scratch, i32x4.splat(0x7fffffff), MAGNITUDES);
+  v128.store(scratch, f32x4.splat(<f32>sqrt<f64>(<f64>inner)), ROOTS);
 }
 
-/** 1 / sqrt(lanes). Ones are read from memory: the engine would make them anew in each turn of a loop. */
+/** 1 / sqrt(lanes) */
 @inline
 export function inverseRoot(lanes: v128, own: usize): v128 {
   return f32x4.div(v128.load(own, ONES), f32x4.sqrt(lanes));
 }
 
-/** Where the sums of a column are. */
-@inline
-export function sumsOf(column: usize): usize {
-  return scratch + SUMS + ((column - scratch) << 1);
-}
-
 /** Adds those of dy and dy xhat to the sums of four columns. */
 @inline
-export function addSums(at: usize, first: v128, second: v128): void {
-  v128.store(at, f32x4.add(v128.load(at), zipLow(first, second)));
-  v128.store(at, f32x4.add(v128.load(at, 16), zipHigh(first, second)), 16);
+export function addSums(column: usize, first: v128, second: v128): void {
+  v128.store(column, f32x4.add(v128.load(column, FIRSTS), first), FIRSTS);
+  v128.store(column, f32x4.add(v128.load(column, SECONDS), second), SECONDS);
 }
 
 /** Statistics of four planes: the mean, shift + delta, as its nearest float and what that lacks. */

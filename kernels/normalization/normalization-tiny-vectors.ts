@@ -1,16 +1,13 @@
-// Tiny planes of five elements and more, forward and backward. Their sums alone are turned round: a plane is whole vectors, and up
+// Tiny planes of eight, ten and more elements, forward and backward. Their sums alone are turned round: a plane is whole vectors, and up
 // to three elements that go with those of the three other planes of a four. Otherwise as normalization-tiny.ts says.
 import { joinHigh, joinLow, zipHigh, zipLow } from '../lanes';
-import { addSums, inverseRoot, OFFSETS, SCALES, sumsOf, writeStatistics } from './normalization-tiny-layout';
+import { addSums, inverseRoot, OFFSETS, SCALES, writeStatistics } from './normalization-tiny-layout';
 import { scratch } from '../scratch';
 
 /** The squares of the distance of shift and mean are at most so many times those that are left without them, or too large. */
 const FARTHEST: f32 = 16;
 
-// Larger planes are whole vectors and up to three elements, which go with those of the three other planes.
-
-/** Types whose size says how many whole vectors a larger plane has: one or two, else a loop goes over them. */
-type OneVector = u8;
+/** Types whose size says how many whole vectors a larger plane has: two, else a loop goes over them. */
 type TwoVectors = u16;
 type MoreVectors = u32;
 
@@ -74,18 +71,16 @@ function sumPair<V>(x: usize, apart: usize, whole: usize, to: usize): void {
   let hSum = f32x4.sub(v128.load(other), h);
   let gSquares = f32x4.mul(gSum, gSum);
   let hSquares = f32x4.mul(hSum, hSum);
-  if (sizeof<V>() > 1) {
-    let i: usize = 16;
-    do {
-      const g1 = f32x4.sub(v128.load(x + i), g);
-      const h1 = f32x4.sub(v128.load(other + i), h);
-      gSum = f32x4.add(gSum, g1);
-      hSum = f32x4.add(hSum, h1);
-      gSquares = f32x4.add(gSquares, f32x4.mul(g1, g1));
-      hSquares = f32x4.add(hSquares, f32x4.mul(h1, h1));
-      i += 16;
-    } while (goesOn<V>(i, whole));
-  }
+  let i: usize = 16;
+  do {
+    const g1 = f32x4.sub(v128.load(x + i), g);
+    const h1 = f32x4.sub(v128.load(other + i), h);
+    gSum = f32x4.add(gSum, g1);
+    hSum = f32x4.add(hSum, h1);
+    gSquares = f32x4.add(gSquares, f32x4.mul(g1, g1));
+    hSquares = f32x4.add(hSquares, f32x4.mul(h1, h1));
+    i += 16;
+  } while (goesOn<V>(i, whole));
   v128.store(to, halfTotals(gSum, hSum));
   v128.store(to, halfTotals(gSquares, hSquares), 16);
 }
@@ -97,7 +92,7 @@ function writePlane<V>(x: usize, y: usize, whole: usize, from: usize): void {
   const f = v128.load32_splat(from);
   const r = v128.load32_splat(from, 16);
   v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x), h), f), r));
-  if (sizeof<V>() > 1) v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), f), r), 16);
+  v128.store(y, f32x4.add(f32x4.mul(f32x4.sub(v128.load(x, 16), h), f), r), 16);
   if (sizeof<V>() > 2) {
     let i: usize = 32;
     do {
@@ -172,10 +167,6 @@ function normalizeVectors<V>(
   return count;
 }
 
-export function normalizeOneVector(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return normalizeVectors<OneVector>(x, y, statistics, column, count, inner, epsilon);
-}
-
 export function normalizeTwoVectors(x: usize, y: usize, statistics: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
   return normalizeVectors<TwoVectors>(x, y, statistics, column, count, inner, epsilon);
 }
@@ -201,24 +192,22 @@ function sumPairGradient<V>(x: usize, dy: usize, apart: usize, whole: usize, to:
   let hSquares = f32x4.mul(hSum, hSum);
   let gProducts = f32x4.mul(gDy, gSum);
   let hProducts = f32x4.mul(hDy, hSum);
-  if (sizeof<V>() > 1) {
-    let i: usize = 16;
-    do {
-      const g1 = f32x4.sub(v128.load(x + i), g);
-      const h1 = f32x4.sub(v128.load(other + i), h);
-      const gDy1 = v128.load(dy + i);
-      const hDy1 = v128.load(otherDy + i);
-      gSum = f32x4.add(gSum, g1);
-      hSum = f32x4.add(hSum, h1);
-      gSquares = f32x4.add(gSquares, f32x4.mul(g1, g1));
-      hSquares = f32x4.add(hSquares, f32x4.mul(h1, h1));
-      gDy = f32x4.add(gDy, gDy1);
-      hDy = f32x4.add(hDy, hDy1);
-      gProducts = f32x4.add(gProducts, f32x4.mul(gDy1, g1));
-      hProducts = f32x4.add(hProducts, f32x4.mul(hDy1, h1));
-      i += 16;
-    } while (goesOn<V>(i, whole));
-  }
+  let i: usize = 16;
+  do {
+    const g1 = f32x4.sub(v128.load(x + i), g);
+    const h1 = f32x4.sub(v128.load(other + i), h);
+    const gDy1 = v128.load(dy + i);
+    const hDy1 = v128.load(otherDy + i);
+    gSum = f32x4.add(gSum, g1);
+    hSum = f32x4.add(hSum, h1);
+    gSquares = f32x4.add(gSquares, f32x4.mul(g1, g1));
+    hSquares = f32x4.add(hSquares, f32x4.mul(h1, h1));
+    gDy = f32x4.add(gDy, gDy1);
+    hDy = f32x4.add(hDy, hDy1);
+    gProducts = f32x4.add(gProducts, f32x4.mul(gDy1, g1));
+    hProducts = f32x4.add(hProducts, f32x4.mul(hDy1, h1));
+    i += 16;
+  } while (goesOn<V>(i, whole));
   v128.store(to, halfTotals(gSum, hSum));
   v128.store(to, halfTotals(gSquares, hSquares), 16);
   v128.store(to, halfTotals(gDy, hDy), 32);
@@ -239,7 +228,7 @@ function writeGradient<V>(x: usize, dy: usize, dx: usize, whole: usize, from: us
   const t = v128.load32_splat(from, 16);
   const r = v128.load32_splat(from, 32);
   v128.store(dx, combined(f32x4.sub(v128.load(x), h), v128.load(dy), f, t, r));
-  if (sizeof<V>() > 1) v128.store(dx, combined(f32x4.sub(v128.load(x, 16), h), v128.load(dy, 16), f, t, r), 16);
+  v128.store(dx, combined(f32x4.sub(v128.load(x, 16), h), v128.load(dy, 16), f, t, r), 16);
   if (sizeof<V>() > 2) {
     let i: usize = 32;
     do {
@@ -265,7 +254,6 @@ function gradientVectors<V>(
   const reciprocal = f32x4.splat(<f32>(1.0 / <f64>inner));
   const epsilon = f32x4.splat(epsilonOfAll);
   const own = scratch;
-  let sums = sumsOf(column);
   // where the factors of the four planes measured last go, and d and dy of their elements beside whole vectors
   let measured = own + 256;
   let waiting = own + 512;
@@ -338,18 +326,13 @@ function gradientVectors<V>(
     const next = waiting;
     waiting = measured;
     measured = next;
-    addSums(sums, first, second);
-    sums += 32;
+    addSums(column, first, second);
     if (count > 4) {
       ahead = apart << 2;
       column += 16;
     } else ahead = 0;
   }
   return count;
-}
-
-export function gradientOneVector(x: usize, dy: usize, dx: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {
-  return gradientVectors<OneVector>(x, dy, dx, column, count, inner, epsilon);
 }
 
 export function gradientTwoVectors(x: usize, dy: usize, dx: usize, column: usize, count: i32, inner: i32, epsilon: f32): i32 {

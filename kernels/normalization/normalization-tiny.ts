@@ -1,33 +1,18 @@
 // Planes of a few elements without gaps, forward. Formulas are those of normalization.ts. Square roots and divisions serve four
-// planes at once: planes of up to four elements are turned round in registers, so that each is a lane of vectors; of larger ones
-// the sums alone are. Elements are shifted by the first of their plane, so that nothing cancels and float32 is enough for so
+// planes at once: small planes are turned round in registers (normalization-tiny-turned.ts), so that each is a lane of vectors; of
+// larger ones the sums alone are (normalization-tiny-vectors.ts). Elements are shifted by the first of their plane, so that nothing cancels and float32 is enough for so
 // few; fours of planes for which it is not (squares beyond its range, a first element far from the others) are done in float64.
 // A lane goes through the same operations wherever its plane lies: results do not depend on which planes go together.
-import { storeTurned, zipHigh, zipLow } from '../lanes';
+import { zipHigh, zipLow } from '../lanes';
 import { storeTriples } from './normalization-layout';
 import {
-  areFinite,
-  copyEdge,
-  EDGE_RESULT,
-  EDGE_STATISTICS,
-  EDGE_X,
-  firstOf,
-  Four,
-  fourthOf,
-  inverseRoot,
-  measureExactly,
-  OFFSETS,
-  planeInverse,
-  planeMean,
-  prepareRoots,
-  SCALES,
-  secondOf,
-  spreadChannels,
-  thirdOf,
-  Three,
-  writeStatistics,
+  areModerate, copyEdge, EDGE_RESULT, EDGE_STATISTICS, EDGE_X, inverseRoot, measureExactly, OFFSETS, planeInverse, planeMean,
+  prepareConstants, SCALES, spreadChannels, writeStatistics,
 } from './normalization-tiny-layout';
-import { normalizeMoreVectors, normalizeOneVector, normalizeTwoVectors } from './normalization-tiny-vectors';
+import {
+  normalizeFives, normalizeFours, normalizeNines, normalizeSevens, normalizeSixes, normalizeThrees,
+} from './normalization-tiny-turned';
+import { normalizeMoreVectors, normalizeTwoVectors } from './normalization-tiny-vectors';
 import { scratch } from '../scratch';
 
 @unmanaged
@@ -116,7 +101,7 @@ function normalizePairs(x: usize, y: usize, statistics: usize, column: usize, co
     const offset = v128.load(column, OFFSETS);
     const below = f32x4.sub(offset, distance);
     const above = f32x4.add(offset, distance);
-    if (!areFinite(variance)) break;
+    if (!areModerate(variance)) break;
     if (statistics) {
       writeStatistics(statistics, first, delta, inverse);
       statistics += 48;
@@ -131,59 +116,6 @@ function normalizePairs(x: usize, y: usize, statistics: usize, column: usize, co
   return count;
 }
 
-/** Planes of three or four elements. */
-@inline
-function normalizeFew<N>(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilonOfAll: f32): i32 {
-  const apart: usize = isInteger<N>() ? 48 : 64;
-  const reciprocal = f32x4.splat(<f32>(isInteger<N>() ? 1.0 / 3.0 : 0.25));
-  const epsilon = f32x4.splat(epsilonOfAll);
-  const own = scratch;
-  do {
-    const p = v128.load(x);
-    const q = v128.load(x, 16);
-    const r = v128.load(x, 32);
-    const s = isInteger<N>() ? r : v128.load(x, 48);
-    const shift = firstOf<N>(p, q, r, s);
-    const d1 = f32x4.sub(secondOf<N>(p, q, r, s), shift);
-    const d2 = f32x4.sub(thirdOf<N>(p, q, r, s), shift);
-    const d3 = isInteger<N>() ? d2 : f32x4.sub(fourthOf(p, q, r, s), shift);
-    const sum = isInteger<N>() ? f32x4.add(d1, d2) : f32x4.add(f32x4.add(d1, d2), d3);
-    const delta = f32x4.mul(sum, reciprocal);
-    const c1 = f32x4.sub(d1, delta);
-    const c2 = f32x4.sub(d2, delta);
-    const c3 = isInteger<N>() ? c2 : f32x4.sub(d3, delta);
-    let squares = f32x4.add(f32x4.add(f32x4.mul(delta, delta), f32x4.mul(c1, c1)), f32x4.mul(c2, c2));
-    if (!isInteger<N>()) squares = f32x4.add(squares, f32x4.mul(c3, c3));
-    const variance = f32x4.add(f32x4.mul(squares, reciprocal), epsilon);
-    const inverse = inverseRoot(variance, own);
-    const factor = f32x4.mul(inverse, v128.load(column, SCALES));
-    const offset = v128.load(column, OFFSETS);
-    if (!areFinite(variance)) break;
-    if (statistics) {
-      writeStatistics(statistics, shift, delta, inverse);
-      statistics += 48;
-    }
-    const y0 = f32x4.sub(offset, f32x4.mul(delta, factor));
-    const y1 = f32x4.add(f32x4.mul(c1, factor), offset);
-    const y2 = f32x4.add(f32x4.mul(c2, factor), offset);
-    if (isInteger<N>()) storeTriples(y, y0, y1, y2);
-    else storeTurned(y, 16, y0, y1, y2, f32x4.add(f32x4.mul(c3, factor), offset));
-    x += apart;
-    y += apart;
-    column += 16;
-    count -= 4;
-  } while (count > 0);
-  return count;
-}
-
-function normalizeTriples(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilon: f32): i32 {
-  return normalizeFew<Three>(x, y, statistics, column, count, epsilon);
-}
-
-function normalizeFours(x: usize, y: usize, statistics: usize, column: usize, count: i32, epsilon: f32): i32 {
-  return normalizeFew<Four>(x, y, statistics, column, count, epsilon);
-}
-
 /** `count` neighbouring planes, whole fours of them. */
 function normalizePlanes(b: TinyNormalization, x: usize, y: usize, statistics: usize, column: usize, count: i32): void {
   const inner = b.inner;
@@ -194,9 +126,12 @@ function normalizePlanes(b: TinyNormalization, x: usize, y: usize, statistics: u
       if (statistics) writeOnes(x, statistics, count, epsilon);
       normalizeOnes(x, y, column, count);
     } else if (inner == 2) left = normalizePairs(x, y, statistics, column, count, epsilon);
-    else if (inner == 3) left = normalizeTriples(x, y, statistics, column, count, epsilon);
+    else if (inner == 3) left = normalizeThrees(x, y, statistics, column, count, epsilon);
     else if (inner == 4) left = normalizeFours(x, y, statistics, column, count, epsilon);
-    else if (inner < 8) left = normalizeOneVector(x, y, statistics, column, count, inner, epsilon);
+    else if (inner == 5) left = normalizeFives(x, y, statistics, column, count, epsilon);
+    else if (inner == 6) left = normalizeSixes(x, y, statistics, column, count, epsilon);
+    else if (inner == 7) left = normalizeSevens(x, y, statistics, column, count, epsilon);
+    else if (inner == 9) left = normalizeNines(x, y, statistics, column, count, epsilon);
     else if (inner < 12) left = normalizeTwoVectors(x, y, statistics, column, count, inner, epsilon);
     else left = normalizeMoreVectors(x, y, statistics, column, count, inner, epsilon);
     if (left == 0) return;
@@ -219,7 +154,7 @@ export function normalizeTiny(b: TinyNormalization, begin: i32, end: i32): void 
   const apart = <usize>b.inner << 2;
   const blocks = (b.row + b.together - 1) / b.together;
   let spread = -1;
-  prepareRoots();
+  prepareConstants(b.inner);
   for (let item = begin; item < end; ++item) {
     const part = item / blocks;
     const first = (item - part * blocks) * b.together;
