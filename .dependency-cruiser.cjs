@@ -10,7 +10,7 @@ const below = {
   autodiff: ['array', 'memory', 'backends', 'operations'],
   layers: ['array', 'memory', 'autodiff', 'operations'],
   io: ['array', 'memory', 'operations'],
-  network: ['array', 'memory', 'autodiff', 'operations', 'layers', 'io'],
+  network: ['array', 'memory', 'backends', 'autodiff', 'operations', 'layers', 'io'],
   data: ['array', 'memory', 'operations', 'layers'],
   training: ['array', 'memory', 'backends', 'autodiff', 'operations', 'layers', 'network', 'io', 'data', 'cli'],
 }

@@ -50,17 +50,27 @@ import {
   replaceLearnables,
   replaceRows,
 } from './network-parameters.js'
+import { RecordedPredictions } from './recorded-predictions.js'
+
+/** How {@link DlNetwork.outputsFor} computes. */
+export interface PredictionContext {
+  readonly random: RandomStream
+  /** Default: the network's outputs. */
+  readonly outputs?: readonly string[] | undefined
+}
 
 /** How {@link DlNetwork.run} computes. */
-export interface RunContext {
+export interface RunContext extends PredictionContext {
   readonly training: boolean
-  readonly random: RandomStream
   /** In place of the network's own learnables, in the order of {@link DlNetwork.parameterList}. */
   readonly parameters?: readonly DlArray[]
-  /** Default: the network's outputs. */
-  readonly outputs?: readonly string[]
   /** Called after each layer, with arrays that are freed when it returns. */
   readonly observe?: (layer: string, outputs: readonly DlArray[]) => void
+}
+
+/** What predictions and training passes that users ask for have in common. */
+function context({ outputs }: PredictOptions): PredictionContext {
+  return { random: currentStream(), outputs: typeof outputs === 'string' ? [outputs] : outputs }
 }
 
 /** What a network is: copies of layers, connections, and what was chosen about it. */
@@ -84,6 +94,7 @@ export class DlNetwork {
   /** Arrays of `dlfeval` in place of the parameters: then the layers belong to the network that was traced. */
   readonly #traced: Overrides | undefined
   readonly #plans = new Map<string, ExecutionPlan>()
+  #predictions: RecordedPredictions | undefined
   readonly #inputs: readonly Port[]
   #isDisposed = false
 
@@ -176,7 +187,7 @@ export class DlNetwork {
   predict<R extends DlArray | DlArray[] = DlArray>(...inputs: readonly (NetworkInput | PredictOptions)[]): R
   predict(...inputs: readonly (NetworkInput | PredictOptions)[]): DlArray | DlArray[] {
     const { inputs: data, options } = runArguments(inputs, 'predict')
-    const results = scope(() => this.#evaluate(data, options, 'predict', false)).outputs
+    const results = scope(() => this.outputsFor(this.#arrays(data, 'predict'), context(options)))
     return results.length === 1 && !Array.isArray(options.outputs) ? results[0]! : results
   }
 
@@ -187,23 +198,24 @@ export class DlNetwork {
    */
   forward(...inputs: readonly (NetworkInput | PredictOptions)[]): { outputs: DlArray[]; state: ParameterRow[] } {
     const { inputs: data, options } = runArguments(inputs, 'forward')
-    const { outputs, state } = scope(() => this.#evaluate(data, options, 'forward', true))
+    const { outputs, state } = scope(() =>
+      this.run(this.#arrays(data, 'forward'), { training: true, ...context(options) }, 'forward'),
+    )
     return { outputs, state: parameterTable(state) }
   }
 
-  #evaluate(data: readonly unknown[], options: PredictOptions, call: string, training: boolean) {
+  #arrays(data: readonly unknown[], call: string): DlArray[] {
     this.#checkUse(call, data.length)
-    const arrays = this.#inputs.map(({ layer }, i) => {
+    return this.#inputs.map(({ layer }, i) => {
       const given = data[i]
       return isdlarray(given) ? given : inputArray(given, this.#graph.layers[layer]!, this.#type(), call)
     })
-    const outputs = typeof options.outputs === 'string' ? [options.outputs] : options.outputs
-    return this.run(arrays, { training, random: currentStream(), outputs }, call)
   }
 
   /** The class of the parameters, which plain numbers take. */
   #type(): 'single' | 'double' {
-    return this.learnables.some(({ value }) => value?.underlyingType === 'double') ? 'double' : 'single'
+    const rows = parameterRows(this.#graph, this.#traced, learnablesOf)
+    return rows.some(({ value }) => value?.underlyingType === 'double') ? 'double' : 'single'
   }
 
   #checkUse(call: string, given: number): void {
@@ -223,6 +235,15 @@ export class DlNetwork {
       const { outputs, states } = runPlan(plan, this.#graph, inputs, { ...context, parameters })
       return { outputs, state: parameterRows(this.#graph, states, stateOf) }
     })
+  }
+
+  /** The outputs in prediction, of recorded launches where there are some for arrays like these. */
+  outputsFor(inputs: readonly DlArray[], { random, outputs }: PredictionContext, call = 'predict'): DlArray[] {
+    const compute = () => this.run(inputs, { training: false, random, outputs }, call).outputs
+    if (this.#traced) return compute()
+    this.#checkUse(call, inputs.length)
+    this.#predictions ??= new RecordedPredictions(this, this.#graph.layers)
+    return this.#predictions.run(inputs, outputs, random, compute)
   }
 
   #planFor(outputs: readonly string[] | undefined, call: string): ExecutionPlan {
@@ -281,6 +302,7 @@ export class DlNetwork {
   dispose(): void {
     if (this.#traced) return
     this.#isDisposed = true
+    this.#predictions?.dispose()
     for (const array of this[heldArrays]()) array.dispose()
   }
 

@@ -91,7 +91,7 @@ export function predictBatch(
 ): void {
   try {
     scope(() => {
-      use(net.run(batch.inputs, { training: false, random: currentStream(), outputs }, 'minibatchpredict').outputs)
+      use(net.outputsFor(batch.inputs, { random: currentStream(), outputs }, 'minibatchpredict'))
     })
   } finally {
     releaseBatch(batch)

@@ -142,7 +142,7 @@ export class Evaluation {
   update(batch: MiniBatch): void {
     const { net, loss, metrics, random } = this.context
     scope(() => {
-      const { outputs } = net.run(batch.inputs, { training: false, random })
+      const outputs = net.outputsFor(batch.inputs, { random })
       this.#loss += loss.compute(outputs, batch.targets).item() * batch.observations
       this.#observations += batch.observations
       for (const metric of metrics) metric.update(outputs, batch.targets)

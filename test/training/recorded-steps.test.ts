@@ -19,13 +19,13 @@ import { sequenceInputLayer } from '../../src/layers/sequence-input.js'
 import { softmaxLayer } from '../../src/layers/softmax.js'
 import { setFusion } from '../../src/network/fusion.js'
 import { dlnetwork } from '../../src/network/network-making.js'
+import { setRecording } from '../../src/network/recorded-kinds.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream } from '../../src/operations/arrays/random.js'
 import { plus, times } from '../../src/operations/elementwise/arithmetic.js'
 import { crossentropy } from '../../src/operations/losses/crossentropy.js'
 import { sum } from '../../src/operations/reductions/sum.js'
 import type { Loss } from '../../src/training/losses.js'
-import { setStepRecording } from '../../src/training/recorded-steps.js'
 import { type TrainingOptionsArguments, trainingOptions } from '../../src/training/training-options.js'
 import { type Trainable, trainnet } from '../../src/training/trainnet.js'
 
@@ -68,7 +68,7 @@ const bits = (values: Float32Array | Float64Array) => Buffer.from(values.slice()
 
 /** Everything that a training gives, and how many of its steps were run again. */
 async function outcome({ net, data, loss = 'crossentropy', solver = 'sgdm', options }: Training, isRecorded: boolean) {
-  setStepRecording(isRecorded)
+  setRecording(isRecorded)
   const replay = vi.spyOn(wasmBackend(), 'replay')
   const given = { verbose: false, seed: 1, miniBatchSize: 8, maxEpochs: 4, shuffle: 'every-epoch', ...options?.() }
   const { net: trained, info } = await trainnet(
@@ -276,7 +276,7 @@ const trainings: Record<string, Training & { fusion?: boolean; replays?: number 
 
 afterEach(() => {
   setFusion(true)
-  setStepRecording(true)
+  setRecording(true)
   vi.restoreAllMocks()
 })
 

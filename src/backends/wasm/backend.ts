@@ -209,6 +209,23 @@ export class WasmBackend implements Backend {
     }
   }
 
+  /** Whether launches are being written down. */
+  get isRecording(): boolean {
+    return this.#storages.recording !== undefined
+  }
+
+  /**
+   * Gives what a recording computed to whoever holds it: later runs take storages for them too, behind the inputs, and write there.
+   * False, with nothing done, where the launches did not write all that is in them.
+   */
+  giveResults(recording: Recording, results: readonly Storage[]): boolean {
+    const own = results.filter((one) => one instanceof WasmStorage && one.isComputedBy(recording)) as WasmStorage[]
+    if (own.length < results.length) return false
+    recording.addPlaces(own)
+    for (const storage of own) storage.leaveRecording()
+    return true
+  }
+
   /** Runs the launches of a recording again, with these inputs in the places of those that it was made with. */
   replay(recording: Recording, inputs: readonly Storage[]): void {
     recording.relocate(inputs.map((input) => this.pointer(input)))

@@ -42,6 +42,8 @@ export class Recording implements BlockSource {
   readonly #changing: ReadonlySet<Storage>
   readonly #launches: Launch[] = []
   readonly #relocations: Relocation[] = []
+  /** The other parameters that are addresses, by where they lie. */
+  readonly #others: { readonly word: number; readonly value: number }[] = []
   /** Where each input was in the latest run. */
   readonly #addresses: number[]
   readonly #bytes: readonly number[]
@@ -51,6 +53,8 @@ export class Recording implements BlockSource {
   readonly #lists = new Map<number, number[]>()
   /** Blocks whose content must stay. */
   readonly #kept: { readonly address: number; readonly bytes: number }[] = []
+  /** Taken from the heap, parameters of kernels left out. */
+  bytesTaken = 0
   #isRefused = false
   #isReleased = false
   #words: Int32Array = new Int32Array(0)
@@ -84,7 +88,11 @@ export class Recording implements BlockSource {
   // --- Memory -----------------------------------------------------------------------------------------------------------
 
   allocate(bytes: number): number {
-    return this.#lists.get(blockBytes(bytes))?.pop() ?? this.#heap.allocate(bytes)
+    const free = this.#lists.get(blockBytes(bytes))?.pop()
+    if (free !== undefined) return free
+    const address = this.#heap.allocate(bytes)
+    this.bytesTaken += blockBytes(bytes)
+    return address
   }
 
   free(address: number, bytes: number): void {
@@ -148,7 +156,22 @@ export class Recording implements BlockSource {
       if (kinds[i] !== 'address') continue
       const value = block[fields[i]!]!
       const input = this.#addresses.findIndex((base, k) => value >= base && value < base + this.#bytes[k]!)
-      if (input >= 0) this.#relocations.push({ word: address / 4 + i, input, offset: value - this.#addresses[input]! })
+      const word = address / 4 + i
+      if (input < 0) this.#others.push({ word, value })
+      else this.#relocations.push({ word, input, offset: value - this.#addresses[input]! })
+    }
+  }
+
+  /**
+   * Counts places that launches write to as further inputs: other blocks of as many bytes stand in for them in each run. What was
+   * in such a block before its last owner moves along.
+   */
+  addPlaces(places: readonly { readonly address: number; readonly bytes: number }[]): void {
+    for (const { address, bytes } of places) {
+      const input = this.#addresses.push(address) - 1
+      const end = address + blockBytes(bytes)
+      for (const { word, value } of this.#others)
+        if (value >= address && value < end) this.#relocations.push({ word, input, offset: value - address })
     }
   }
 

@@ -22,8 +22,8 @@ export class WasmStorage extends Storage {
   readonly owner: StorageOwner
   readonly elementType: ElementType
   readonly length: number
-  /** Where the memory came from. */
-  readonly #source: BlockSource
+  /** Where the memory returns to. */
+  #source: BlockSource
   /** Of one made while a recording is: whether the host has written the elements, which later runs will find there. */
   #isConstant = false
   /** Of one made while a recording is: whether launches may have written the elements. */
@@ -70,6 +70,16 @@ export class WasmStorage extends Storage {
   /** Whether a recording allocated it, and its elements come from the launches or are always the same. */
   isOf(recording: Recording): boolean {
     return this.#source === recording
+  }
+
+  /** Whether launches of a recording wrote all that it holds. */
+  isComputedBy(recording: Recording): boolean {
+    return this.#source === recording && this.#isComputed
+  }
+
+  /** Parts with the recording that it was made in, whose later runs write elsewhere. */
+  leaveRecording(): void {
+    this.#source = this.owner.heap
   }
 
   view(): Elements {
