@@ -159,7 +159,9 @@ describe('a program that is bundled for a browser', () => {
 
   it('has errors and plain lines in place of what needs Node', async () => {
     const { files } = await bundled(`export * from 'dlnet'`)
-    const both = ['io/file', 'training/checkpoint', 'training/report', 'training/progress-bar']
+    const both = ['backends/wasm/worker', 'io/file'].concat(
+      ['checkpoint', 'progress-bar', 'report', 'training-page'].map((name) => `training/${name}`),
+    )
     expect(files).toEqual(expect.arrayContaining(both.map((name) => `dist/${name}-browser.js`)))
     const without = [...both, 'training/run-checkpoint']
     expect(files.filter((file) => without.some((name) => file === `dist/${name}.js`))).toEqual([])

@@ -3,7 +3,8 @@
 
 import { BackendError } from '../../errors.js'
 import type { Kernel, KernelInstance } from './module.js'
-import { startWorker, type WorkerHandle } from './worker.js'
+import { startWorker } from './worker.js'
+import type { WorkerHandle } from './worker-browser.js'
 
 /**
  * A spinning worker takes a job in 0.3 us, a sleeping one in some 5 us plus what the system needs. Long enough for the work
