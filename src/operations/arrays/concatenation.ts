@@ -3,7 +3,8 @@ import { describe, normalized, strides } from '../../array/format.js'
 import { DimensionError } from '../../errors.js'
 import { operation, type Sample } from '../operation.js'
 import { copyRegion, launchCopy, merged, type StridedRegion } from './movement.js'
-import { dimensionNamed, select } from './subscripts.js'
+import { dimensionNamed } from './rearrangement.js'
+import { select } from './selection.js'
 
 interface Piece {
   readonly offset: number

@@ -1,7 +1,7 @@
 import type { DlArray } from '../../array/dlarray.js'
 import { normalized } from '../../array/format.js'
 import { catOperation } from '../arrays/concatenation.js'
-import { select } from '../arrays/subscripts.js'
+import { select } from '../arrays/selection.js'
 import { scalar } from '../call.js'
 import { plusOperation, rdivideOperation, timesOperation } from '../elementwise/arithmetic.js'
 import { eqOperation } from '../elementwise/comparison.js'
