@@ -277,4 +277,23 @@ describe('a launch that is put off', () => {
     const once = ['normalizeAndReduce', 'reduceJoin', 'normalize']
     expect(names).toEqual([...once, ...once])
   })
+
+  it('runs before memory that was lent to it goes back, and before a recording begins or ends', () => {
+    const wasm = wasmBackend()
+    const events: string[] = []
+    const putOff = (name: string) =>
+      wasm.held.hold({ y: 0, length: 0, canReduce: () => false, run: () => void events.push(name) })
+    wasm.held.lending([], () => {
+      wasm.withTemporary(64, () => putOff('temporary'))
+      events.push('given back')
+      putOff('before')
+      const { recording } = wasm.record({ inputs: [], changing: [] }, () => {
+        events.push('recording')
+        putOff('in it')
+      })
+      events.push('recorded')
+      wasm.releaseRecording(recording!)
+    })
+    expect(events).toEqual(['temporary', 'given back', 'before', 'recording', 'in it', 'recorded'])
+  })
 })
