@@ -30,6 +30,7 @@ import {
 } from './layer-graph.js'
 import { namedCopies } from './layer-names.js'
 import {
+  checkInUse,
   checkUse,
   type FactorArguments,
   type PredictOptions,
@@ -113,6 +114,7 @@ export class DlNetwork {
 
   /** Copies of the layers: changing them does not change the network. */
   get layers(): LayerArray {
+    this.checkInUse('dlnetwork.layers')
     return layerArray(this.#graph.layers.map(copyLayer))
   }
 
@@ -218,8 +220,14 @@ export class DlNetwork {
     return rows.some(({ value }) => value?.underlyingType === 'double') ? 'double' : 'single'
   }
 
+  /** Throws a {@link NetworkError} after `dispose`. */
+  checkInUse(call: string): void {
+    checkInUse(call, this.#isDisposed)
+  }
+
   #checkUse(call: string, given: number): void {
-    const state = { isDisposed: this.#isDisposed, layers: this.#graph.layers.length, inputs: this.#inputs.length }
+    this.checkInUse(call)
+    const state = { layers: this.#graph.layers.length, inputs: this.#inputs.length }
     checkUse(call, this, state, given)
   }
 

@@ -49,20 +49,25 @@ export function runArguments(
   return { inputs, options }
 }
 
+/** Throws a {@link NetworkError} for a network whose memory was freed. */
+export function checkInUse(call: string, isDisposed: boolean): void {
+  if (!isDisposed) return
+  throw new NetworkError({
+    call,
+    expects: 'a network that is in use',
+    got: 'one whose memory was freed by dispose()',
+    remedy: 'Keep it until it is used last.',
+  })
+}
+
 /** Throws a {@link NetworkError} for a network that cannot compute, or not with so many inputs. */
 export function checkUse(
   call: string,
   network: { readonly initialized: boolean; readonly inputNames: readonly string[] },
-  state: { readonly isDisposed: boolean; readonly layers: number; readonly inputs: number },
+  state: { readonly layers: number; readonly inputs: number },
   given: number,
 ): void {
   const problem = (expects: string, got: string, remedy: string) => new NetworkError({ call, expects, got, remedy })
-  if (state.isDisposed)
-    throw problem(
-      'a network that is in use',
-      'one whose memory was freed by dispose()',
-      'Keep it until it is used last.',
-    )
   if (state.layers === 0) throw problem('a network with layers', 'an empty one', 'Add layers with addLayers.')
   if (!network.initialized)
     throw problem(

@@ -23,8 +23,20 @@ export interface Metric {
   reset(): void
   /** Takes the predictions and targets of one mini-batch. */
   update(outputs: readonly DlArray[], targets: readonly DlArray[]): void
-  /** The value for everything gathered; NaN when that is nothing. */
+  /** The value for everything gathered; NaN where there is none, as for nothing: histories show it, and no network is best by it. */
   evaluate(): number
+}
+
+/** The value of a metric. Throws a {@link TrainingError} where that of a user's own is no number. */
+export function measured(metric: Metric): number {
+  const value: unknown = metric.evaluate()
+  if (typeof value === 'number') return value
+  throw new TrainingError({
+    call: `metric ${metric.name}`,
+    expects: 'a number from evaluate()',
+    got: kindOf(value),
+    remedy: 'Return NaN where there is no value.',
+  })
 }
 
 /** What the option `metrics` takes. */

@@ -99,13 +99,14 @@ export function predictBatch(
 }
 
 export function checkNetwork(call: string, net: unknown): void {
-  if (net instanceof DlNetwork) return
-  throw new OptionError({
-    call,
-    expects: 'a dlnetwork',
-    got: asText(net),
-    remedy: 'Give what dlnetwork, trainnet or loadNetwork returns.',
-  })
+  if (!(net instanceof DlNetwork))
+    throw new OptionError({
+      call,
+      expects: 'a dlnetwork',
+      got: asText(net),
+      remedy: 'Give what dlnetwork, trainnet or loadNetwork returns.',
+    })
+  net.checkInUse(call)
 }
 
 /** The mini-batches of one output, put together. */

@@ -1,7 +1,7 @@
 import type { TargetData } from '../data/minibatch.js'
 import { checkOptionNames, type DimensionError, OptionError, TrainingError } from '../errors.js'
 import type { DlNetwork } from '../network/dlnetwork.js'
-import { type MetricArgument, metricNames, metricOf } from './metrics.js'
+import { type MetricArgument, measured, metricNames, metricOf } from './metrics.js'
 import { checkNetwork, predictBatch } from './minibatchpredict.js'
 import { checkChannels, holdsTargets, type NetworkData, networkSource } from './network-data.js'
 
@@ -66,11 +66,11 @@ export async function testnet(net: DlNetwork, X: NetworkData, ...rest: readonly 
   ]
   checkNetwork(call, net)
   checkOptionNames(call, options, optionNames)
-  const measured = [metrics].flat().map((metric) => metricOf(checkMetric(metric, call)))
+  const gathering = [metrics].flat().map((metric) => metricOf(checkMetric(metric, call)))
   const { signal, ...dataOptions } = options
-  const labels = measured.some(({ name }) => ofClasses.has(name)) ? 'onehot' : undefined
+  const labels = gathering.some(({ name }) => ofClasses.has(name)) ? 'onehot' : undefined
   const source = networkSource(net, X, T, { ...dataOptions, call, labels })
-  for (const metric of measured) metric.reset()
+  for (const metric of gathering) metric.reset()
   for await (const batch of source) {
     signal?.throwIfAborted()
     const { targets } = batch
@@ -83,10 +83,10 @@ export async function testnet(net: DlNetwork, X: NetworkData, ...rest: readonly 
       })
     predictBatch(net, batch, undefined, (outputs) => {
       checkChannels(outputs, targets, call, 'onehot', source.classNames)
-      for (const metric of measured) metric.update(outputs, targets)
+      for (const metric of gathering) metric.update(outputs, targets)
     })
   }
-  const values = measured.map((metric) => metric.evaluate())
+  const values = gathering.map(measured)
   return Array.isArray(metrics) ? values : values[0]!
 }
 

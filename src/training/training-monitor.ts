@@ -48,6 +48,7 @@ export class TrainingMonitor {
       await page.write()
       bar.log(`Training progress: file://${page.file}`)
     }
+    for (const line of monitor.#table?.header().split('\n') ?? []) bar.log(line)
     return monitor
   }
 
@@ -60,9 +61,8 @@ export class TrainingMonitor {
     this.#options = options
     this.#bar = bar
     this.#page = page
-    if (!options.verbose) return
-    this.#table = new VerboseTable({ validation: settings.hasValidation, metrics: settings.metricNames })
-    for (const line of this.#table.header().split('\n')) bar.log(line)
+    if (options.verbose)
+      this.#table = new VerboseTable({ validation: settings.hasValidation, metrics: settings.metricNames })
   }
 
   /** Prints the row of an iteration when it is due: the first, every so many, those with validation, and the last. */

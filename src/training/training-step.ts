@@ -10,7 +10,7 @@ import type { ParameterRow } from '../network/network-display.js'
 import type { RandomStream } from '../operations/arrays/random.js'
 import { Divergence, isFiniteArray } from './divergence.js'
 import type { TrainingLoss } from './losses.js'
-import type { Metric } from './metrics.js'
+import { type Metric, measured } from './metrics.js'
 import type { RecordedSteps } from './recorded-steps.js'
 import { SquareSums } from './solver-update.js'
 import type { Solver, TrainedParameter } from './solvers.js'
@@ -126,7 +126,7 @@ function measure(metrics: readonly Metric[], predictions: readonly Measured[]): 
 }
 
 function valuesOf(metrics: readonly Metric[]): Record<string, number> {
-  return Object.fromEntries(metrics.map((metric) => [metric.name, metric.evaluate()]))
+  return Object.fromEntries(metrics.map((metric) => [metric.name, measured(metric)]))
 }
 
 /** Loss and metrics over many mini-batches: the loss is the mean over observations. */

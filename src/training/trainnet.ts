@@ -80,6 +80,7 @@ export async function trainnet(...given: readonly unknown[]): Promise<TrainingRe
   const { data, targets, trainable, loss, options } = readArguments(given, call)
   const random = options.seed === undefined ? currentStream() : new RandomStream(options.seed)
   const plain = trainable instanceof DlNetwork ? trainable : layersOf(trainable, call)
+  plain.checkInUse(call)
   const { inputNames } = plain
   const sources = withLayerCopies(plain, (layers) => sourcesOf({ layers, inputNames }, data, targets, loss, options))
   try {

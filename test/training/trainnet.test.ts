@@ -367,6 +367,44 @@ describe('what a run shows', () => {
     expect(few.slice(2, -1).map((line) => line.trim().split(/\s+/)[0])).toEqual(['1', '5', '10', '15'])
   })
 
+  it('names the page before the table, whose first row follows its headings', async () => {
+    const lines: string[] = []
+    await train({ verbose: true, progress: false, plots: 'training-progress', log: (line) => lines.push(line) })
+    rmSync(/^Training progress: file:\/\/(.*\.html)$/.exec(lines[0]!)![1]!)
+    expect(lines[2]).toMatch(/^[ _]+$/)
+    expect(lines[3]!.trim()).toMatch(/^1 /)
+  })
+
+  it('metrics without a value are NaN, and those of no number an error', async () => {
+    const { net, info } = await train({
+      metrics: function undefinedSometimes() {
+        return Number.NaN
+      },
+    })
+    expect(info.trainingHistory.metrics.undefinedSometimes!.every(Number.isNaN)).toBe(true)
+    const metric = { name: 'own', reset() {}, update() {}, evaluate: () => undefined as never }
+    const told = /^metric own: expected a number from evaluate\(\), but got undefined/
+    await expect(train({ metrics: metric })).rejects.toThrow(told)
+    const { X, T } = points()
+    await expect(testnet(net, X, T, metric)).rejects.toThrow(told)
+    net.dispose()
+  })
+
+  it('a network that was freed is called that', async () => {
+    const { net } = await train()
+    net.dispose()
+    const { X, T } = points()
+    for (const [call, work] of [
+      ['trainnet', () => trainnet(X, T, net, 'crossentropy', sgdm())],
+      ['testnet', () => testnet(net, X, T, 'accuracy')],
+      ['minibatchpredict', () => minibatchpredict(net, X)],
+      ['dlnetwork.layers', async () => net.layers],
+    ] as const)
+      await expect(work()).rejects.toThrow(
+        `${call}: expected a network that is in use, but got one whose memory was freed`,
+      )
+  })
+
   it('prints nothing when it is told to be quiet', async () => {
     const log = vi.fn()
     await train({ log })
