@@ -8,6 +8,8 @@ import {
   launchNormalization,
   launchNormalizationApply,
   launchNormalizationGradient,
+  type NormalizationAddresses,
+  type NormalizationGradientAddresses,
 } from './normalization.js'
 
 // How normalizations of every kind of group run on the kernels of normalization.ts.
@@ -25,24 +27,6 @@ export interface NormalizationPlan extends Grouping {
  * with given statistics, where that is all there is to do, all elements go through element-wise arithmetic.
  */
 const SHORT_RUN = { measured: 16, given: 64 }
-
-interface Forward {
-  readonly x: number
-  readonly y: number
-  readonly scale: number
-  readonly offset: number
-  readonly statistics: number
-}
-
-interface Backward {
-  readonly x: number
-  readonly dy: number
-  readonly dx: number
-  readonly scale: number
-  readonly statistics: number
-  readonly dscale: number
-  readonly doffset: number
-}
 
 /** The plan with each group as one channel. */
 function groupsAsPlanes(plan: NormalizationPlan): Grouping {
@@ -83,7 +67,7 @@ function launchTurn(wasm: WasmBackend, x: number, y: number, plan: Normalization
 }
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset for every group; writes its statistics. Addresses in the heap. */
-export function launchGrouped(wasm: WasmBackend, at: Forward, plan: NormalizationPlan): void {
+export function launchGrouped(wasm: WasmBackend, at: NormalizationAddresses, plan: NormalizationPlan): void {
   if (plan.observations === 0) return
   if (plan.positions > 1) {
     wasm.withTemporary(4 * elements(plan), (turned) => {
@@ -103,7 +87,11 @@ export function launchGrouped(wasm: WasmBackend, at: Forward, plan: Normalizatio
 }
 
 /** dx, dscale and doffset from x, dy and the statistics. Addresses in the heap. */
-export function launchGroupedGradient(wasm: WasmBackend, at: Backward, plan: NormalizationPlan): void {
+export function launchGroupedGradient(
+  wasm: WasmBackend,
+  at: NormalizationGradientAddresses,
+  plan: NormalizationPlan,
+): void {
   if (elements(plan) === 0) {
     // Groups without elements have no statistics, and add nothing.
     for (const y of [at.dscale, at.doffset])
@@ -135,7 +123,7 @@ function launchChannelSums(wasm: WasmBackend, x: number, y: number, plan: Normal
 }
 
 /** With the group as one plane: dscale and doffset are sums over all groups, dx the gradient for dy * scale. */
-function launchShortRunsGradient(wasm: WasmBackend, at: Backward, plan: NormalizationPlan): void {
+function launchShortRunsGradient(wasm: WasmBackend, at: NormalizationGradientAddresses, plan: NormalizationPlan): void {
   const planes = groupsAsPlanes(plan)
   const count = elements(plan)
   wasm.withTemporary(4 * count, (product) => {
@@ -157,13 +145,13 @@ function launchShortRunsGradient(wasm: WasmBackend, at: Backward, plan: Normaliz
 }
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset with the statistics that are given. Addresses in the heap. */
-export function launchGiven(wasm: WasmBackend, at: Forward, plan: NormalizationPlan): void {
+export function launchGiven(wasm: WasmBackend, at: NormalizationAddresses, plan: NormalizationPlan): void {
   if (elements(plan) === 0) return
   if (plan.inner >= SHORT_RUN.given || plan.groupChannels > 1) launchNormalizationApply(wasm, at, plan)
   else launchGivenShortRuns(wasm, at, plan)
 }
 
-function launchGivenShortRuns(wasm: WasmBackend, at: Forward, plan: NormalizationPlan): void {
+function launchGivenShortRuns(wasm: WasmBackend, at: NormalizationAddresses, plan: NormalizationPlan): void {
   const { channels } = plan
   wasm.withTemporary(8 * channels, (mean) => {
     const factor = mean + 4 * channels

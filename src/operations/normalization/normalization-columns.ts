@@ -1,5 +1,5 @@
 import type { WasmBackend } from '../../backends/wasm/backend.js'
-import type { Grouping } from './normalization.js'
+import type { Grouping, NormalizationAddresses, NormalizationGradientAddresses } from './normalization.js'
 
 // How arrays whose runs are short and lie apart are cut for kernels/normalization/normalization-columns.ts: by their sizes only.
 
@@ -52,16 +52,10 @@ function cutOf(grouping: Grouping, { groups, fold, together, rows, parts }: Colu
   return { inner, channels, outer, groups, fold, together, rows, parts, partials: 0 }
 }
 
-/** Addresses in the heap, as for launchNormalization. */
+/** As launchNormalization. */
 export function launchColumns(
   wasm: WasmBackend,
-  addresses: {
-    readonly x: number
-    readonly y: number
-    readonly scale: number
-    readonly offset: number
-    readonly statistics: number
-  },
+  addresses: NormalizationAddresses,
   grouping: Grouping,
   columns: Columns,
 ): void {
@@ -80,17 +74,10 @@ export function launchColumns(
   })
 }
 
-/** dx and planeSums. Addresses in the heap, as for launchNormalizationGradient. */
+/** dx and planeSums. */
 export function launchColumnsGradient(
   wasm: WasmBackend,
-  addresses: {
-    readonly x: number
-    readonly dy: number
-    readonly dx: number
-    readonly scale: number
-    readonly statistics: number
-    readonly planeSums: number
-  },
+  addresses: Omit<NormalizationGradientAddresses, 'dscale' | 'doffset'> & { readonly planeSums: number },
   grouping: Grouping,
   columns: Columns,
 ): void {

@@ -1,5 +1,5 @@
 import type { WasmBackend } from '../../backends/wasm/backend.js'
-import type { Grouping } from './normalization.js'
+import type { Grouping, NormalizationAddresses, NormalizationGradientAddresses } from './normalization.js'
 
 // How planes of a few elements without gaps are cut for kernels/normalization/normalization-tiny.ts: by their sizes only.
 
@@ -47,33 +47,16 @@ function cutOf({ inner, outer, channels, observations, epsilon }: Grouping) {
   }
 }
 
-/** Addresses in the heap, as for launchNormalization; statistics are 0 where they are not kept. */
-export function launchTiny(
-  wasm: WasmBackend,
-  addresses: {
-    readonly x: number
-    readonly y: number
-    readonly scale: number
-    readonly offset: number
-    readonly statistics: number
-  },
-  grouping: Grouping,
-): void {
+/** As launchNormalization; statistics are 0 where they are not kept. */
+export function launchTiny(wasm: WasmBackend, addresses: NormalizationAddresses, grouping: Grouping): void {
   const { block, work } = cutOf(grouping)
   wasm.launch('normalizeTiny', { ...addresses, ...block }, work)
 }
 
-/** Addresses in the heap, as for launchNormalizationGradient. */
+/** As launchNormalizationGradient. */
 export function launchTinyGradient(
   wasm: WasmBackend,
-  addresses: {
-    readonly x: number
-    readonly dy: number
-    readonly dx: number
-    readonly scale: number
-    readonly dscale: number
-    readonly doffset: number
-  },
+  addresses: Omit<NormalizationGradientAddresses, 'statistics'>,
   grouping: Grouping,
 ): void {
   const { block, parts, work } = cutOf(grouping)

@@ -13,6 +13,26 @@ export interface Grouping extends ChannelLayout {
   readonly epsilon: number
 }
 
+/** Where the arrays of a normalization lie in the heap. */
+export interface NormalizationAddresses {
+  readonly x: number
+  readonly y: number
+  readonly scale: number
+  readonly offset: number
+  readonly statistics: number
+}
+
+/** The same of its gradient. */
+export interface NormalizationGradientAddresses {
+  readonly x: number
+  readonly dy: number
+  readonly dx: number
+  readonly scale: number
+  readonly statistics: number
+  readonly dscale: number
+  readonly doffset: number
+}
+
 /** The smallest normal float32. */
 const LEAST_SINGLE = 2 ** -126
 
@@ -97,17 +117,7 @@ function blockOf({ inner, channels, observations, outer, groupChannels, epsilon 
 }
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset for every group; writes its statistics. Addresses in the heap. */
-export function launchNormalization(
-  wasm: WasmBackend,
-  addresses: {
-    readonly x: number
-    readonly y: number
-    readonly scale: number
-    readonly offset: number
-    readonly statistics: number
-  },
-  layout: Grouping,
-): void {
+export function launchNormalization(wasm: WasmBackend, addresses: NormalizationAddresses, layout: Grouping): void {
   if (isTiny(layout)) {
     launchTiny(wasm, addresses, layout)
     return
@@ -176,17 +186,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 }
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + offset with statistics that are given. Addresses in the heap. */
-export function launchNormalizationApply(
-  wasm: WasmBackend,
-  addresses: {
-    readonly x: number
-    readonly y: number
-    readonly scale: number
-    readonly offset: number
-    readonly statistics: number
-  },
-  layout: Grouping,
-): void {
+export function launchNormalizationApply(wasm: WasmBackend, addresses: NormalizationAddresses, layout: Grouping): void {
   const grouping = withoutGaps(layout)
   const { planes, planeParts, partGrain } = sizesOf(grouping)
   const block = { ...blockOf(grouping), ...addresses }
@@ -196,15 +196,7 @@ export function launchNormalizationApply(
 /** dx, dscale and doffset from x, dy and the statistics. Addresses in the heap. */
 export function launchNormalizationGradient(
   wasm: WasmBackend,
-  addresses: {
-    readonly x: number
-    readonly dy: number
-    readonly dx: number
-    readonly scale: number
-    readonly statistics: number
-    readonly dscale: number
-    readonly doffset: number
-  },
+  addresses: NormalizationGradientAddresses,
   layout: Grouping,
 ): void {
   if (isTiny(layout)) {
