@@ -189,12 +189,12 @@ def epoch(task):
 
     def loader():
         step = training(28, 1)[1]
-        for x, t in DataLoader(TensorDataset(images, labels), batch_size=batch, shuffle=True):
+        for x, t in DataLoader(TensorDataset(images, labels), batch_size=batch, shuffle=True, drop_last=True):
             step(x, t)
 
     def indexed():
         step = training(28, 1)[1]
-        for order in torch.randperm(count).split(batch):
+        for order in torch.randperm(count)[: count - count % batch].split(batch):
             step(images.index_select(0, order), labels.index_select(0, order))
 
     return Prepared(loader if task['data'] == 'bytes' else indexed, outputs)

@@ -59,6 +59,8 @@ interface SourceOfBatches {
   state(): BatchSourceState
   /** Returns to a state: the next pass begins at its position. */
   restore(state: BatchSourceState): void
+  /** Every observation, where a pass leaves some out. */
+  whole?(): BatchSource
   /** Gives back the memory that is kept between passes; the next one may take it again. */
   release?(): void
 }

@@ -53,6 +53,7 @@ export class ObservationSource implements SyncBatchSource {
   readonly #inputs: readonly Observations[]
   readonly #targets: readonly Observations[]
   readonly #miniBatchSize: number
+  readonly #options: SourceOptions
   /** Observations that a pass gives. */
   readonly #given: number
   #order: Uint32Array | undefined
@@ -86,6 +87,7 @@ export class ObservationSource implements SyncBatchSource {
     this.#inputs = inputs
     this.#targets = targets
     this.#miniBatchSize = miniBatchSize
+    this.#options = options
     this.numObservations = count
     this.#given = partialMiniBatch === 'discard' && count > miniBatchSize ? count - (count % miniBatchSize) : count
     this.numBatches = Math.ceil(this.#given / miniBatchSize)
@@ -111,6 +113,11 @@ export class ObservationSource implements SyncBatchSource {
       })
     this.#order = order && Uint32Array.from(order)
     this.#position = position
+  }
+
+  whole(): ObservationSource {
+    const all: SourceOptions = { ...this.#options, partialMiniBatch: 'return' }
+    return this.#given === this.numObservations ? this : new ObservationSource(this.#inputs, this.#targets, all)
   }
 
   release(): void {

@@ -77,7 +77,11 @@ interface CommonOptions {
   readonly learnRateDropPeriod: number
   /** Passes over the data. Default 30. */
   readonly maxEpochs: number
-  /** Observations in a mini-batch. Default 128. */
+  /**
+   * Observations in a mini-batch. Default 128. Observations of data in memory that do not fill the last mini-batch of an epoch
+   * are left out of it, others of them in each with `shuffle: 'every-epoch'`; all are used where there are fewer than one
+   * mini-batch. Statistics of input layers are those of all observations.
+   */
   readonly miniBatchSize: number
   /** When the order of observations is drawn: `'once'` before training (default), `'never'`, `'every-epoch'`. */
   readonly shuffle: 'once' | 'never' | 'every-epoch'
@@ -91,8 +95,8 @@ interface CommonOptions {
   readonly resetInputNormalization: boolean
   /**
    * How batch normalization layers get the statistics of prediction: `'moving'`, which `'auto'` (default) means too, joins those
-   * of each mini-batch to the ones before; `'population'` does so until training is over, and then takes those of the whole
-   * training set, in one more pass over it. That pass follows the last validation. A signal that stops training, or this pass,
+   * of each mini-batch to the ones before; `'population'` does so until training is over, and then takes those of the
+   * training set, in one more pass over its mini-batches. That pass follows the last validation. A signal that stops training, or this pass,
    * leaves those of `'moving'`.
    */
   readonly batchNormalizationStatistics: 'auto' | 'moving' | 'population'

@@ -47,8 +47,9 @@ export interface TrainingResult {
  * | `loss` | a name (see {@link Loss}) or `f(Y1, ..., YM, T1, ..., TM)` giving a scalar |
  * | `options` | what `trainingOptions` returned |
  *
- * Images are h-by-w-by-c-by-N, features N-by-c, sequences T-by-c-by-N, or as `inputDataFormats` says. A last mini-batch that is
- * not full is used. The loss of the history is that of the mini-batch before its update, without the L2 penalty; validation
+ * Images are h-by-w-by-c-by-N, features N-by-c, sequences T-by-c-by-N, or as `inputDataFormats` says. Observations that
+ * do not fill the last mini-batch of an epoch are left out of it (see `miniBatchSize`); datastores' too, while streams of
+ * mini-batches and sources give what they give. The loss of the history is that of the mini-batch before its update, without the L2 penalty; validation
  * happens at iteration 0, every `validationFrequency` iterations and at the end. With a `seed` (or `rng`) two trainings have
  * the same bits, on any number of threads. With `resume` a training goes on from a checkpoint, and has the bits of one that
  * was never stopped: give it the same data, network, loss and options. What may change is `maxEpochs`, the learn rate and its
@@ -243,7 +244,7 @@ function sourcesOf(
     isKept: true,
     call: 'trainnet',
   }
-  const training = networkSource(net, data, targets, all)
+  const training = networkSource(net, data, targets, { ...all, partialMiniBatch: 'discard' })
   if (validationData === undefined) return { training, validation: undefined }
   const [X, T] = Array.isArray(validationData) ? validationData : [validationData, undefined]
   const { classNames } = training
@@ -283,7 +284,7 @@ async function prepared(
     const statistics = checkpoint
       ? inputs.map((input) => savedStatistics(input, checkpoint))
       : await inputStatistics(
-          source,
+          source.whole?.() ?? source,
           inputs.map(({ need }) => need),
           options.signal,
         )

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { setThreads, wasmBackend } from '../../src/backends/current.js'
 import { memory } from '../../src/backends/memory.js'
+import { inMemorySource } from '../../src/data/source.js'
 import { averagePooling2dLayer } from '../../src/layers/average-pooling.js'
 import { batchNormalizationLayer } from '../../src/layers/batch-normalization.js'
 import { convolution1dLayer, convolution2dLayer } from '../../src/layers/convolution.js'
@@ -304,8 +305,14 @@ describe.each([1, 2])('on %d threads', (threads) => {
 describe('a recorded step', () => {
   beforeEach(() => setThreads(1))
 
+  /** Mini-batches of two sizes: a source of one's own may end with one that is not full. */
+  const ragged: Training = {
+    ...page,
+    data: () => [inMemorySource(images(), labels(), { inputFormat: 'SSCB', miniBatchSize: 8, labels: 'onehot' })],
+  }
+
   it('comes from the second iteration of each size', async () => {
-    const { replays, found } = await outcome(page, true)
+    const { replays, found } = await outcome(ragged, true)
     expect(found.training.iteration).toHaveLength(iterations)
     // Eight of full mini-batches and four of smaller ones, each less the first two.
     expect(replays).toBe(8 - 2 + (4 - 2))
@@ -432,7 +439,7 @@ describe('a recorded step', () => {
   })
 
   it('makes way where memory is short', async () => {
-    const plain = await outcome(page, false)
+    const plain = await outcome(ragged, false)
     const options = (isShort: boolean): Options => ({
       outputFcn({ iteration, state }) {
         if (!isShort || state !== 'iteration' || iteration !== 7) return false
@@ -441,7 +448,7 @@ describe('a recorded step', () => {
         return false
       },
     })
-    const training = (isShort: boolean) => ({ ...page, options: () => ({ ...page.options!(), ...options(isShort) }) })
+    const training = (isShort: boolean) => ({ ...ragged, options: () => ({ ...page.options!(), ...options(isShort) }) })
     const recorded = await outcome(training(true), true)
     expect(recorded.replays).toBe(3)
     expect(recorded.found).toEqual(plain.found)

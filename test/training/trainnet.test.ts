@@ -7,6 +7,7 @@ import { setThreads, startedBackends } from '../../src/backends/current.js'
 import { categorical } from '../../src/data/categorical.js'
 import { arrayDatastore, combine } from '../../src/data/datastore.js'
 import type { MiniBatch } from '../../src/data/minibatch.js'
+import { inMemorySource } from '../../src/data/source.js'
 import { DimensionError, DlnetError, NetworkError, OptionError, TrainingError } from '../../src/errors.js'
 import { convolution2dLayer } from '../../src/layers/convolution.js'
 import { featureInputLayer } from '../../src/layers/feature-input.js'
@@ -20,6 +21,7 @@ import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream, rng } from '../../src/operations/arrays/random.js'
 import { plus, times } from '../../src/operations/elementwise/arithmetic.js'
 import { crossentropy } from '../../src/operations/losses/crossentropy.js'
+import { mse } from '../../src/operations/losses/mse.js'
 import { sum } from '../../src/operations/reductions/sum.js'
 import { InputStatistics } from '../../src/training/input-statistics.js'
 import { trainingLoss } from '../../src/training/losses.js'
@@ -126,7 +128,7 @@ describe('a training', () => {
     expect(parametersOf(again.net)).toEqual(parametersOf(first.net))
   })
 
-  it('uses the last mini-batch although it is not full', async () => {
+  it('leaves out what does not fill the last mini-batch, and uses all where there is not one', async () => {
     const seen: number[] = []
     const loss = (Y: DlArray, T: DlArray) => {
       seen.push(Y.size[1]!)
@@ -134,8 +136,41 @@ describe('a training', () => {
     }
     const { X, T } = points(20)
     const { info } = await trainnet(X, T, layers(), loss, sgdm({ maxEpochs: 2 }))
-    expect(seen).toEqual([8, 8, 4, 8, 8, 4])
-    expect(info.trainingHistory.iteration.length).toBe(6)
+    expect(seen).toEqual([8, 8, 8, 8])
+    expect(info.trainingHistory.iteration.length).toBe(4)
+    seen.length = 0
+    await trainnet(X, T, layers(), loss, sgdm({ maxEpochs: 2, miniBatchSize: 32 }))
+    expect(seen).toEqual([20, 20])
+    // A source of one's own says itself what becomes of them.
+    seen.length = 0
+    const source = inMemorySource(X, T, { inputFormat: 'BC', miniBatchSize: 8, labels: 'onehot' })
+    await trainnet(source, layers(), loss, sgdm({ maxEpochs: 1 }))
+    expect(seen).toEqual([8, 8, 4])
+  })
+
+  it('leaves out others in each epoch that is shuffled, and validates and measures with all', async () => {
+    const X = { values: Float32Array.from({ length: 20 }, (_, i) => i), size: [20, 1] }
+    const net = [featureInputLayer(1, { normalization: 'zerocenter' }), fullyConnectedLayer(1)]
+    const seen = (shuffle: 'every-epoch' | 'never') => {
+      const targets = new Set<number>()
+      const loss = (Y: DlArray, T: DlArray) => {
+        for (const value of T.values()) targets.add(value)
+        return mse(Y, T)
+      }
+      const options = trainingOptions('sgdm', { maxEpochs: 20, miniBatchSize: 8, shuffle, seed: 1, verbose: false })
+      return trainnet(
+        X,
+        Array.from(X.values, (x) => [x]),
+        net,
+        loss,
+        options,
+      ).then(({ net }) => {
+        expect((net.layers[0] as unknown as { mean: DlArray }).mean.item()).toBe(9.5)
+        return targets.size
+      })
+    }
+    expect(await seen('never')).toBe(16)
+    expect(await seen('every-epoch')).toBe(20)
   })
 
   it('gives the same bits for the same seed, for any number of threads', async () => {

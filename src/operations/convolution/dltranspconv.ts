@@ -11,7 +11,11 @@ export interface DltranspconvOptions extends DataFormatOption {
   readonly stride?: PerDimension
   /** Pixels from one element of the filter to the next; default 1. */
   readonly dilationFactor?: PerDimension
-  /** Pixels cut off at the edges, or `'same'`: extent of the result = extent of X times stride; default 0. */
+  /**
+   * Pixels cut off at the edges, or `'same'`: extent of the result = extent of X times stride; of an odd number one more is cut
+   * off at the end. A filter that reaches less far than the stride leaves nothing to cut: then elements that hold the bias are
+   * added at the end (MATLAB's pages do not say where). Default 0.
+   */
   readonly cropping?: Exclude<Padding, 'causal'>
   /** Labels of unlabelled weights, in their own order: S or T filter, U filters per group, C channels per group, U groups. */
   readonly weightsFormat?: string
