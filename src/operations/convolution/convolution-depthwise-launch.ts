@@ -1,5 +1,6 @@
 import type { WasmBackend } from '../../backends/wasm/backend.js'
 import { type Addresses, forwards, type ImplicitProduct } from '../products/implicit-product.js'
+import type { GradientAddresses } from './convolution-fields.js'
 import { type ConvolutionGeometry, negative, product, type Triple } from './convolution-geometry.js'
 
 // Launches the kernels of kernels/convolution/convolution-depthwise*.ts: planes on their own, with a filter of 3 by 3 taps each.
@@ -108,11 +109,7 @@ export function launchDepthwiseSpread(wasm: WasmBackend, at: Addresses, g: Convo
 }
 
 /** dWeights = gradient of the convolution of X for its weights, where dY is the gradient of its output. */
-export function launchDepthwiseGradient(
-  wasm: WasmBackend,
-  g: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
-): void {
+export function launchDepthwiseGradient(wasm: WasmBackend, g: ConvolutionGeometry, at: GradientAddresses): void {
   const { groups, observations } = g
   const panels = Math.ceil(groups / LANES)
   const splits = Math.min(observations, Math.ceil(ENOUGH_ITEMS / panels))

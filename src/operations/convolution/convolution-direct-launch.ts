@@ -1,7 +1,8 @@
 import type { KernelBlock, WasmBackend } from '../../backends/wasm/backend.js'
 import type { Addresses, ImplicitProduct } from '../products/implicit-product.js'
 import { bandSplits, type GradientCut } from './band-splits.js'
-import { type ConvolutionGeometry, extents, inDimensions, negative, product } from './convolution-geometry.js'
+import { filterFields, productFields } from './convolution-fields.js'
+import { type ConvolutionGeometry, product } from './convolution-geometry.js'
 
 // Cuts work for kernels/convolution/convolution-direct.ts and convolution-gradient-direct.ts, which read patches in place, and fills their blocks.
 
@@ -52,43 +53,11 @@ export function withPackedFilters<B>(
   return wasm.withTemporary(Math.max(16 * k * panels * p.groups, 16), (packed) => {
     wasm.launch(
       'packFilters',
-      {
-        weights: at.weights,
-        packed,
-        filters: p.filters,
-        channels: p.channels,
-        groups: p.groups,
-        ...inDimensions('taps', p.taps),
-        first: p.weights.first,
-        ...inDimensions('stride', p.weights.strides),
-        strideChannel: p.weights.channel,
-        strideFilter: p.weights.filter,
-        strideGroup: p.weights.group,
-      },
+      { packed, ...filterFields(at, p) },
       // Packing 64 panels takes less time than waking a thread unless filters are large.
       { items: panels * p.groups, grain: Math.max(1, Math.ceil(4096 / Math.max(k, 1))) },
     )
-    return use({
-      x: at.X,
-      packed,
-      bias: at.bias,
-      y: at.Y,
-      observations: p.observations,
-      groups: p.groups,
-      channels: p.channels,
-      filters: p.filters,
-      ...extents('X', p.source),
-      ...extents('Y', p.positions),
-      ...inDimensions('taps', p.taps),
-      ...inDimensions('step', p.step),
-      ...inDimensions('spacing', p.spacing),
-      ...inDimensions('offset', p.offset),
-      firstY: p.first,
-      strideHY: p.strides[0],
-      strideWY: p.strides[1],
-      strideDY: p.strides[2],
-      planeY: p.plane,
-    })
+    return use({ packed, ...productFields(at, p) })
   })
 }
 
@@ -107,20 +76,4 @@ export function directGradientCut(g: ConvolutionGeometry): GradientCut | undefin
   const reach = (g.taps[1] - 1) * g.dilation[1] + 1
   const cached = (MOST_GRADIENT_BAND - lineFloats * (reach - g.stride[1])) / (lineFloats * g.stride[1] + 2 * padded)
   return cached < 4 ? undefined : bandSplits(g, Math.floor(cached))
-}
-
-/** The geometry as kernels/convolution/convolution-gradient-direct.ts wants it. */
-export function directGradientFields(g: ConvolutionGeometry) {
-  return {
-    observations: g.observations,
-    groups: g.groups,
-    channels: g.channels,
-    filters: g.filters,
-    ...extents('X', g.image),
-    ...extents('Y', g.output),
-    ...inDimensions('taps', g.taps),
-    ...inDimensions('step', g.stride),
-    ...inDimensions('spacing', g.dilation),
-    ...inDimensions('offset', negative(g.before)),
-  }
 }

@@ -20,8 +20,9 @@ import {
   launchDepthwiseSpread,
   spreadTakes,
 } from './convolution-depthwise-launch.js'
-import { bandItems, directGradientFields, withPackedFilters } from './convolution-direct-launch.js'
-import { type ConvolutionGeometry, extents, inDimensions, negative, product } from './convolution-geometry.js'
+import { bandItems, withPackedFilters } from './convolution-direct-launch.js'
+import { type GradientAddresses, gradientFields } from './convolution-fields.js'
+import { type ConvolutionGeometry, product } from './convolution-geometry.js'
 import { launchWinograd, launchWinogradFilterGradient } from './winograd-launch.js'
 import { withLines, withLinesGradient } from './winograd-lines-launch.js'
 import { launchByPhases } from './winograd-phases-launch.js'
@@ -145,11 +146,7 @@ function filtersPerItem(filters: number, otherItems: number): number {
 }
 
 /** dWeights = gradient of the convolution of X for its weights, where dY is the gradient of its output. */
-export function launchFilterGradient(
-  wasm: WasmBackend,
-  geometry: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
-): void {
+export function launchFilterGradient(wasm: WasmBackend, geometry: ConvolutionGeometry, at: GradientAddresses): void {
   const g = flattened(geometry)
   const choice = chooseFilterGradient(g)
   if (choice.family === 'winograd') launchWinogradFilterGradient(wasm, g, at)
@@ -165,42 +162,32 @@ export function launchFilterGradient(
   }
 }
 
-function launchPatchesGradient(
-  wasm: WasmBackend,
-  g: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
-): void {
-  const k = product(g.taps) * g.channels
+function launchPatchesGradient(wasm: WasmBackend, g: ConvolutionGeometry, at: GradientAddresses): void {
   const blocks = Math.ceil((product(g.output) * g.observations) / GRADIENT_POSITIONS)
+  const k = product(g.taps) * g.channels
   const parts = Math.ceil(k / GRADIENT_K) * Math.ceil(g.filters / GRADIENT_FILTERS) * g.groups
   if (parts === 0) return
   const splits = Math.max(1, Math.min(blocks, Math.ceil(ENOUGH_ITEMS / parts)))
-  const partialBytes = 4 * splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
-  wasm.withTemporary(partialBytes, (partials) => {
-    wasm.launch(
-      'convolveFilterGradient',
-      {
-        x: at.X,
-        dy: at.dY,
-        partials,
-        observations: g.observations,
-        groups: g.groups,
-        channels: g.channels,
-        filters: g.filters,
-        ...extents('X', g.image),
-        ...extents('Y', g.output),
-        ...inDimensions('taps', g.taps),
-        ...inDimensions('step', g.stride),
-        ...inDimensions('spacing', g.dilation),
-        ...inDimensions('offset', negative(g.before)),
-        splits,
-      },
-      { items: parts * splits },
-    )
+  withPartials(wasm, g, at, splits, (partials) =>
+    wasm.launch('convolveFilterGradient', { partials, ...gradientFields(at, g), splits }, { items: parts * splits }),
+  )
+}
+
+/** Has `use` compute partial sums for all taps and channels, and joins them. */
+function withPartials(
+  wasm: WasmBackend,
+  { taps, channels, filters, groups }: ConvolutionGeometry,
+  { dWeights: gradient }: GradientAddresses,
+  splits: number,
+  use: (partials: number) => void,
+): void {
+  const k = product(taps) * channels
+  wasm.withTemporary(4 * splits * groups * 2 * Math.ceil(filters / 2) * 4 * Math.ceil(k / 4), (partials) => {
+    use(partials)
     wasm.launch(
       'combineFilterGradient',
-      { partials, gradient: at.dWeights, k, filters: g.filters, groups: g.groups, splits },
-      { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(16384 / (k * splits))) },
+      { partials, gradient, k, filters, groups, splits },
+      { items: filters * groups, grain: Math.max(1, Math.ceil(16384 / (k * splits))) },
     )
   })
 }
@@ -216,7 +203,7 @@ type FilterGradientKernel = 'convolveFilterGradientDirect' | 'convolveLinesGradi
 export function withFilterGradient(
   wasm: WasmBackend,
   g: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+  at: GradientAddresses,
   cut: FilterGradientCut,
   use: (sums: FilterGradientSums) => void,
 ): void {
@@ -230,16 +217,9 @@ export function withFilterGradient(
     return
   }
   const kernel = 'convolveFilterGradientDirect'
-  const k = product(g.taps) * g.channels
-  const bytes = 4 * splits * g.groups * 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil(k / 4)
-  wasm.withTemporary(bytes, (partials) => {
-    use({ kernel, block: { x: at.X, dy: at.dY, partials, ...directGradientFields(g), lines, splits } })
-    wasm.launch(
-      'combineFilterGradient',
-      { partials, gradient: at.dWeights, k, filters: g.filters, groups: g.groups, splits },
-      { items: g.filters * g.groups, grain: Math.max(1, Math.ceil(16384 / (k * splits))) },
-    )
-  })
+  withPartials(wasm, g, at, splits, (partials) =>
+    use({ kernel, block: { partials, ...gradientFields(at, g), lines, splits } }),
+  )
 }
 
 /** gradient[c] = sum of dY over everything but channels. */

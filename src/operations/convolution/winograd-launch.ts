@@ -1,5 +1,6 @@
 import type { WasmBackend } from '../../backends/wasm/backend.js'
 import { type Addresses, forwards, type ImplicitProduct } from '../products/implicit-product.js'
+import { filterFields, type GradientAddresses } from './convolution-fields.js'
 import { type ConvolutionGeometry, inDimensions, negative } from './convolution-geometry.js'
 
 // Launches the kernels of kernels/convolution/winograd.ts: 3 by 3 filters with a quarter of the multiplications.
@@ -38,24 +39,11 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, product: Implic
   const filterBytes = POINTS * (16 * panels * terms + 64) * p.groups
   const fitting = Math.floor(MOST_IMAGE_BYTES / imageBytes)
   const together = Math.min(blocks, Math.max(fitting, Math.ceil(ENOUGH_ITEMS / (parts * p.groups))))
-  const { weights } = p
   wasm.withTemporary(filterBytes + together * imageBytes, (transformed) => {
     const image = transformed + filterBytes
     wasm.launch(
       'winogradFilters',
-      {
-        weights: at.weights,
-        transformed,
-        filters: p.filters,
-        channels: p.channels,
-        groups: p.groups,
-        tapsD,
-        first: weights.first,
-        ...inDimensions('stride', weights.strides),
-        strideChannel: weights.channel,
-        strideFilter: weights.filter,
-        strideGroup: weights.group,
-      },
+      { transformed, ...filterFields(at, p) },
       { items: panels * p.groups, grain: Math.max(1, Math.ceil(64 / terms)) },
     )
     for (let firstBlock = 0; firstBlock < blocks; firstBlock += together) {
@@ -114,11 +102,7 @@ export function launchWinograd(wasm: WasmBackend, at: Addresses, product: Implic
 }
 
 /** dWeights = gradient of the convolution of X for its weights, where dY is the gradient of its output. */
-export function launchWinogradFilterGradient(
-  wasm: WasmBackend,
-  g: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
-): void {
+export function launchWinogradFilterGradient(wasm: WasmBackend, g: ConvolutionGeometry, at: GradientAddresses): void {
   const { channels, filters, groups, observations } = g
   const [height, width, tilesD] = g.output
   const tapsD = g.taps[2]

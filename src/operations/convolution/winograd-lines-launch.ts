@@ -1,7 +1,8 @@
 import type { KernelBlock, WasmBackend } from '../../backends/wasm/backend.js'
 import { type Addresses, forwards, type ImplicitProduct } from '../products/implicit-product.js'
 import { bandSplits, type GradientCut } from './band-splits.js'
-import { type ConvolutionGeometry, extents, inDimensions, negative } from './convolution-geometry.js'
+import { filterFields, type GradientAddresses, gradientFields, productFields } from './convolution-fields.js'
+import type { ConvolutionGeometry } from './convolution-geometry.js'
 
 // Launches the kernels of kernels/convolution/winograd-lines*.ts: filters of four or more taps along h with fewer multiplications.
 
@@ -75,44 +76,10 @@ export function withLines<B>(
   return wasm.withTemporary(16 * POINTS * k * panels * p.groups, (transformed) => {
     wasm.launch(
       'lineFilters',
-      {
-        weights: at.weights,
-        transformed,
-        filters: p.filters,
-        channels: p.channels,
-        groups: p.groups,
-        ...inDimensions('taps', p.taps),
-        first: p.weights.first,
-        ...inDimensions('stride', p.weights.strides),
-        strideChannel: p.weights.channel,
-        strideFilter: p.weights.filter,
-        strideGroup: p.weights.group,
-      },
+      { transformed, ...filterFields(at, p) },
       { items: panels * p.groups, grain: Math.max(1, Math.ceil(512 / k)) },
     )
-    const { stepH: _, ...step } = inDimensions('step', p.step)
-    const { spacingH: __, ...spacing } = inDimensions('spacing', p.spacing)
-    return use({
-      x: at.X,
-      transformed,
-      bias: at.bias,
-      y: at.Y,
-      observations: p.observations,
-      groups: p.groups,
-      channels: p.channels,
-      filters: p.filters,
-      ...extents('X', p.source),
-      ...extents('Y', p.positions),
-      ...inDimensions('taps', p.taps),
-      ...step,
-      ...spacing,
-      ...inDimensions('offset', p.offset),
-      firstY: p.first,
-      strideWY: p.strides[1],
-      strideDY: p.strides[2],
-      planeY: p.plane,
-      ...cut,
-    })
+    return use({ transformed, ...productFields(at, p), ...cut })
   })
 }
 
@@ -141,31 +108,14 @@ export function linesGradientMemory(g: ConvolutionGeometry, { lines }: GradientC
 export function withLinesGradient(
   wasm: WasmBackend,
   g: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+  at: GradientAddresses,
   cut: GradientCut,
   use: (block: KernelBlock<'convolveLinesGradient'>) => void,
 ): void {
   const rows = g.channels * g.taps[1] * g.taps[2]
   const sums = 2 * Math.ceil(g.filters / 2) * 4 * Math.ceil((rows * partsOf(g.taps[0])) / 4)
-  const { stepH: _, ...step } = inDimensions('step', g.stride)
   wasm.withTemporary(4 * POINTS * cut.splits * g.groups * sums, (partials) => {
-    use({
-      x: at.X,
-      dy: at.dY,
-      partials,
-      observations: g.observations,
-      groups: g.groups,
-      channels: g.channels,
-      filters: g.filters,
-      ...extents('X', g.image),
-      ...extents('Y', g.output),
-      ...inDimensions('taps', g.taps),
-      ...step,
-      ...inDimensions('spacing', g.dilation),
-      ...inDimensions('offset', negative(g.before)),
-      lines: cut.lines,
-      splits: cut.splits,
-    })
+    use({ partials, ...gradientFields(at, g), lines: cut.lines, splits: cut.splits })
     wasm.launch(
       'combineLinesGradient',
       {

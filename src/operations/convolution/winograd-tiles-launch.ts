@@ -1,6 +1,7 @@
 import type { KernelBlock, WasmBackend } from '../../backends/wasm/backend.js'
 import { type Addresses, forwards, type ImplicitProduct } from '../products/implicit-product.js'
-import { type ConvolutionGeometry, extents, inDimensions, negative, type Triple } from './convolution-geometry.js'
+import { filterFields, type GradientAddresses, gradientFields, productFields } from './convolution-fields.js'
+import type { ConvolutionGeometry, Triple } from './convolution-geometry.js'
 
 // Launches the kernels of kernels/convolution/winograd-tiles*.ts: filters of about 5 by 5 taps with a sixth of the multiplications.
 
@@ -36,42 +37,10 @@ export function withTiles<B>(
   return wasm.withTemporary(16 * SQUARE * p.channels * panels * p.groups, (transformed) => {
     wasm.launch(
       'tileFilters',
-      {
-        weights: at.weights,
-        transformed,
-        filters: p.filters,
-        channels: p.channels,
-        groups: p.groups,
-        tapsH: p.taps[0],
-        tapsW: p.taps[1],
-        first: p.weights.first,
-        strideH: p.weights.strides[0],
-        strideW: p.weights.strides[1],
-        strideChannel: p.weights.channel,
-        strideFilter: p.weights.filter,
-        strideGroup: p.weights.group,
-      },
+      { transformed, ...filterFields(at, p) },
       { items: panels * p.groups, grain: Math.max(1, Math.ceil(16 / p.channels)) },
     )
-    return use({
-      x: at.X,
-      transformed,
-      bias: at.bias,
-      y: at.Y,
-      observations: p.observations,
-      groups: p.groups,
-      channels: p.channels,
-      filters: p.filters,
-      heightX: p.source[0],
-      widthX: p.source[1],
-      heightY: p.positions[0],
-      widthY: p.positions[1],
-      offsetH: p.offset[0],
-      offsetW: p.offset[1],
-      firstY: p.first,
-      strideWY: p.strides[1],
-      planeY: p.plane,
-    })
+    return use({ transformed, ...productFields(at, p) })
   })
 }
 
@@ -95,30 +64,13 @@ export function tilesGradientCut(g: ConvolutionGeometry): TilesGradientCut | und
 export function withTilesGradient(
   wasm: WasmBackend,
   g: ConvolutionGeometry,
-  at: { readonly X: number; readonly dY: number; readonly dWeights: number },
+  at: GradientAddresses,
   splits: number,
   use: (block: KernelBlock<'convolveTilesGradient'>) => void,
 ): void {
   const { channels, filters, groups } = g
-  const { stepH: _, ...step } = inDimensions('step', g.stride)
   wasm.withTemporary(4 * SQUARE * splits * groups * channels * 2 * Math.ceil(filters / 2), (partials) => {
-    use({
-      x: at.X,
-      dy: at.dY,
-      partials,
-      observations: g.observations,
-      groups,
-      channels,
-      filters,
-      ...extents('X', g.image),
-      ...extents('Y', g.output),
-      ...inDimensions('taps', g.taps),
-      ...step,
-      ...inDimensions('spacing', g.dilation),
-      ...inDimensions('offset', negative(g.before)),
-      lines: 0,
-      splits,
-    })
+    use({ partials, ...gradientFields(at, g), lines: 0, splits })
     wasm.launch(
       'combineTilesGradient',
       { partials, gradient: at.dWeights, channels, filters, groups, tapsH: g.taps[0], tapsW: g.taps[1], splits },
