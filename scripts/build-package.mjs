@@ -3,12 +3,14 @@
 //   dist/**/*.js, *.d.ts   one module per source file, entry index.js: bundlers of applications keep what is used
 //   dist/node.js           all of it in one file, for Node, which spends longer on 130 modules than on what they do
 //
+// Declarations are those of the public surface and what it is made of (public-declarations.mjs).
 // Samples of operations are for the test that loops over all operations; they are left out of both.
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import ts from 'typescript'
+import { keepPublicDeclarations } from './public-declarations.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
@@ -118,4 +120,5 @@ async function bundleForNode() {
 
 rmSync(dist, { recursive: true, force: true })
 compileModules()
+keepPublicDeclarations(dist)
 await bundleForNode()

@@ -86,7 +86,11 @@ it('has types that need no other package: a compiler that checks libraries would
       if (name!.startsWith('.')) reached.add(join(dirname(file), name!.replace(/\.js$/, '.d.ts')))
       else foreign.push(`${file}: ${name}`)
   expect(foreign).toEqual([])
-  expect(reached.size).toBeGreaterThan(100)
+  expect(reached.size).toBeGreaterThan(80)
+  // What nobody can reach is not there, neither are names of the inside.
+  expect(packed.filter((file) => file.endsWith('.d.ts')).sort()).toEqual([...reached].sort())
+  const text = [...reached].map((file) => readFileSync(join(root, file), 'utf8')).join('\n')
+  expect(text.match(/WebAssembly\.|Uint8Array<|\w+Operation\b/g)).toBe(null)
 })
 
 describe('Node', () => {
@@ -176,6 +180,22 @@ describe('a program that is bundled for a browser', () => {
     expect(printed).toContain('trainingReport: expected Node and the optional package uplot')
   })
 
+  it('has errors with the names that the documentation has, whatever classes are called there', async () => {
+    const { text } = await bundled(`
+      import * as dlnet from 'dlnet'
+      const isClass = (value) => typeof value === 'function' && value.prototype instanceof Error
+      const problem = { call: 'a', expects: 'b', got: 'c', remedy: 'd' }
+      export const names = Object.entries(dlnet).filter(([, value]) => isClass(value))
+        .map(([name, Class]) => [name, new Class(problem).name])
+    `)
+    writeFileSync(join(project, 'bundle.mjs'), text)
+    const named = JSON.parse(
+      run(`import { names } from './bundle.mjs'; console.log(JSON.stringify(names))`),
+    ) as readonly [string, string][]
+    expect(named.length).toBeGreaterThan(9)
+    for (const [name, shown] of named) expect(shown).toBe(name)
+  })
+
   it('contains the modules that it uses alone', async () => {
     const { files } = await bundled(`export { dlarray, relu } from 'dlnet'`)
     expect(files).toEqual(
@@ -193,22 +213,21 @@ const typedProgram = `
 `
 
 it.each([
-  ['nodenext', 'nodenext'],
-  ['bundler', 'esnext'],
+  { moduleResolution: 'nodenext', module: 'nodenext', lib: ['es2022', 'dom'], types: [] },
+  { moduleResolution: 'bundler', module: 'esnext', lib: ['es2022', 'dom'], types: [] },
+  { moduleResolution: 'nodenext', module: 'nodenext', lib: ['es2023'], types: ['node'] },
 ])(
-  'has types (resolution %s) that compile where libraries are checked, optional properties are exact and Symbol.dispose is unknown',
-  (moduleResolution, module) => {
+  'has types that compile where libraries are checked, optional properties are exact and Symbol.dispose is unknown: $lib, $module, $types',
+  (given) => {
     writeFileSync(join(project, 'main.ts'), typedProgram)
     const compilerOptions = {
       noEmit: true,
       strict: true,
       exactOptionalPropertyTypes: true,
       skipLibCheck: false,
-      lib: ['es2022', 'dom'],
       target: 'es2022',
-      module,
-      moduleResolution,
-      types: [],
+      typeRoots: [join(root, 'node_modules', '@types')],
+      ...given,
     }
     writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['main.ts'] }))
     const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
