@@ -34,20 +34,25 @@ const LONGEST_TEXT = 200
 
 /** Every error that dlnet throws: which call, what it expects, what it got, and what to do. */
 export class DlnetError extends Error {
+  // Written out in each class: bundlers shorten the names of classes.
+  override readonly name: string = 'DlnetError'
   readonly problem: Problem
 
   constructor(problem: Problem, options?: ErrorOptions) {
     super(`${problem.call}: expected ${problem.expects}, but got ${problem.got}. ${problem.remedy}`, options)
-    this.name = new.target.name
     this.problem = problem
   }
 }
 
 /** Formats, sizes or numbers of elements that do not fit together. */
-export class DimensionError extends DlnetError {}
+export class DimensionError extends DlnetError {
+  override readonly name: string = 'DimensionError'
+}
 
 /** An option, property or argument outside what is accepted. */
-export class OptionError extends DlnetError {}
+export class OptionError extends DlnetError {
+  override readonly name: string = 'OptionError'
+}
 
 /** The error for an argument of another kind than is expected. */
 export function argumentError(call: string, expects: string, got: unknown, remedy: string): OptionError {
@@ -112,19 +117,31 @@ function distance(a: string, b: string): number {
 }
 
 /** A heap that is full, or an array used after its memory was freed. */
-export class MemoryError extends DlnetError {}
+export class MemoryError extends DlnetError {
+  override readonly name: string = 'MemoryError'
+}
 
 /** A backend that is missing, lost a worker, or cannot run here. */
-export class BackendError extends DlnetError {}
+export class BackendError extends DlnetError {
+  override readonly name: string = 'BackendError'
+}
 
 /** `dlgradient` on something that was not traced or is not a scalar. */
-export class GradientError extends DlnetError {}
+export class GradientError extends DlnetError {
+  override readonly name: string = 'GradientError'
+}
 
 /** A network that does not fit together: names, connections, layers without sizes. */
-export class NetworkError extends DlnetError {}
+export class NetworkError extends DlnetError {
+  override readonly name: string = 'NetworkError'
+}
 
 /** A file that is missing, damaged or of another kind. */
-export class FileError extends DlnetError {}
+export class FileError extends DlnetError {
+  override readonly name: string = 'FileError'
+}
 
 /** Training that cannot go on: a loss that is not a number, data that ends too early. */
-export class TrainingError extends DlnetError {}
+export class TrainingError extends DlnetError {
+  override readonly name: string = 'TrainingError'
+}

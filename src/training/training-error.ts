@@ -7,6 +7,7 @@ import type { TrainingInfo } from './training-info.js'
  * was reached is not lost: `net` is the network after the last complete iteration, `info` its history.
  */
 export class TrainingInterruptedError extends TrainingError {
+  override readonly name: string = 'TrainingInterruptedError'
   readonly net: DlNetwork
   readonly info: TrainingInfo
 
