@@ -59,7 +59,7 @@ interface InstanceOptions {
   bytes?: Uint8Array<ArrayBuffer>
 }
 
-/** Throws {@link BackendError} where WebAssembly or its SIMD instructions are missing. */
+/** Throws {@link BackendError} where WebAssembly or its SIMD instructions are missing, or modules may not be compiled. */
 function checkFeatures(): void {
   if (typeof WebAssembly === 'undefined')
     throw new BackendError({
@@ -78,6 +78,20 @@ function checkFeatures(): void {
         'Use Node 20 or a browser from 2023 on (Chrome 91, Firefox 89, Safari 16.4) on a processor with SSE4.1 or NEON, ' +
         "or use setBackend('reference').",
     })
+  try {
+    new WebAssembly.Module(SIMD_MODULE)
+  } catch (cause) {
+    // The module is valid: what remains is that compiling is forbidden.
+    const problem = {
+      call: 'the wasm backend',
+      expects: 'leave to compile WebAssembly',
+      got: `a refusal: ${cause instanceof Error ? cause.message.replace(/\.$/, '') : cause}`,
+      remedy:
+        "Allow it in the page's Content-Security-Policy: script-src 'self' 'wasm-unsafe-eval', and for threads " +
+        "worker-src blob:; or use setBackend('reference').",
+    }
+    throw new BackendError(problem, { cause })
+  }
 }
 
 /** Why memory cannot be shared between threads here, or undefined. */

@@ -90,7 +90,9 @@ export function startWorker(task: WorkerTask, events: WorkerEvents): WorkerHandl
   }
   worker.onerror = (event) => {
     event.preventDefault()
-    events.ended(`it failed: ${event.message || 'the page may forbid workers from blob: addresses (worker-src)'}`)
+    events.ended(
+      `it failed: ${event.message || 'the page may forbid such workers: allow worker-src blob: in its Content-Security-Policy'}`,
+    )
   }
   worker.postMessage(task)
   return {

@@ -6,6 +6,7 @@ import type { Storage } from '../../../src/array/storage.js'
 import { createWasmBackend, type WasmBackend, type WasmBackendOptions } from '../../../src/backends/wasm/backend.js'
 import { withUnsharedMemory } from '../../../src/backends/wasm/module.js'
 import { BackendError, MemoryError, OptionError } from '../../../src/errors.js'
+import { message } from '../../support/message.js'
 
 const MEGABYTE = 2 ** 20
 
@@ -362,6 +363,17 @@ describe('where something is missing', () => {
     } finally {
       Reflect.set(WebAssembly, 'Memory', Memory)
     }
+  })
+
+  it('tells what a page must allow where it may not compile WebAssembly', () => {
+    vi.spyOn(WebAssembly, 'Module').mockImplementation(function refuse() {
+      throw new WebAssembly.CompileError("Refused to compile: 'unsafe-eval' is not allowed")
+    })
+    expect(message(() => createWasmBackend())).toBe(
+      "BackendError: the wasm backend: expected leave to compile WebAssembly, but got a refusal: Refused to compile: 'unsafe-eval' " +
+        "is not allowed. Allow it in the page's Content-Security-Policy: script-src 'self' 'wasm-unsafe-eval', and for threads " +
+        "worker-src blob:; or use setBackend('reference').",
+    )
   })
 
   it('names missing SIMD and missing WebAssembly', () => {
