@@ -80,20 +80,21 @@ export function encodeArrays(
  * The arrays and texts in bytes that {@link serializeArrays} made. Errors: a {@link FileError} for anything else: cut short,
  * altered, made up.
  */
-export function deserializeArrays(bytes: Uint8Array): ArrayFile {
+export function deserializeArrays(bytes: Uint8Array | ArrayBuffer): ArrayFile {
   return decodeArrays(bytes, { call: 'deserializeArrays', source: 'the bytes' })
 }
 
 /** {@link deserializeArrays} for others, which messages name. */
-export function decodeArrays(bytes: Uint8Array, reading: Reading): ArrayFile {
-  if (!(bytes instanceof Uint8Array))
+export function decodeArrays(bytes: Uint8Array | ArrayBuffer, reading: Reading): ArrayFile {
+  const elements = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes
+  if (!(elements instanceof Uint8Array))
     throw new FileError({
       call: reading.call,
-      expects: 'bytes, a Uint8Array',
-      got: typeof bytes,
-      remedy: 'Wrap an ArrayBuffer: new Uint8Array(buffer).',
+      expects: 'bytes, a Uint8Array or an ArrayBuffer',
+      got: asText(bytes),
+      remedy: 'Give what serializing returned, or what fetch(address) answered: await response.arrayBuffer().',
     })
-  const { tensors, metadata } = decodeSafetensors(bytes, reading)
+  const { tensors, metadata } = decodeSafetensors(elements, reading)
   const version = metadata.get(FORMAT)
   if (version !== FORMAT_VERSION)
     throw new FileError({

@@ -82,11 +82,11 @@ function settingsOf(layer: Layer): unknown {
  *
  * Errors: a {@link FileError} for anything else: cut short, altered, or made up.
  */
-export function deserializeNetwork(bytes: Uint8Array): DlNetwork {
+export function deserializeNetwork(bytes: Uint8Array | ArrayBuffer): DlNetwork {
   return deserialize(bytes, { call: 'deserializeNetwork', source: 'the bytes' })
 }
 
-function deserialize(bytes: Uint8Array, reading: Reading): DlNetwork {
+function deserialize(bytes: Uint8Array | ArrayBuffer, reading: Reading): DlNetwork {
   try {
     return scope(() => {
       const { arrays, metadata } = decodeArrays(bytes, reading)

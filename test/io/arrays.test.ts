@@ -159,7 +159,8 @@ describe('saveArrays and loadArrays', () => {
     expect(message({ dlnet: '1', dims: '{"x":"Cq"}' })).toMatch(/fit together for 'x'/)
     expect(message({ dlnet: '1', dims: '{"x":5}' })).toMatch(/fit together for 'x'/)
     expect(message({ dlnet: '1', dims: '{"x":"CB"}' })).toBe('no error')
-    expect(() => deserializeArrays('text' as never)).toThrow(FileError)
+    expect(() => deserializeArrays('text' as never)).toThrow(/bytes, a Uint8Array or an ArrayBuffer, but got "text"/)
+    expect(() => deserializeArrays([1] as never)).toThrow(FileError)
   })
 
   it('find every flipped bit and every shortened end, or give the same arrays', () => {

@@ -109,7 +109,8 @@ describe('saveNetwork and loadNetwork', () => {
 
   it('bring back graphs, double parameters and chosen outputs', () => {
     const net = branchedNetwork()
-    const loaded = deserializeNetwork(serializeNetwork(net))
+    const bytes = serializeNetwork(net)
+    const loaded = deserializeNetwork(bytes.slice().buffer)
     expectSame(loaded, net)
     expect(loaded.outputNames).toEqual(['a', 'c'])
     expect(loaded.learnables[0]!.value!.underlyingType).toBe('double')
