@@ -1,6 +1,6 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
-import { argumentError, asText, DimensionError, GradientError, isObject, OptionError } from '../errors.js'
+import { argumentError, checkOptionNames, DimensionError, GradientError, isObject } from '../errors.js'
 import { makeArray, scope } from '../memory/scope.js'
 import { castOperation } from '../operations/arrays/cast.js'
 import { relabelOperation } from '../operations/arrays/relabel.js'
@@ -8,7 +8,7 @@ import { scalar } from '../operations/call.js'
 import { plusOperation } from '../operations/elementwise/arithmetic.js'
 import { allocate } from '../operations/operation.js'
 import { expandOperation, sameSize, sumTo } from '../operations/reductions/sum.js'
-import { isContainer, replaceArrays } from './containers.js'
+import { isContainer, isRecord, replaceArrays } from './containers.js'
 import { isRecording, liveTrace, save, type TraceEntry, type TraceNode, withoutRecording } from './record.js'
 
 /** Options of {@link dlgradient}. */
@@ -19,48 +19,72 @@ export interface GradientOptions {
   readonly retainData?: boolean
 }
 
+/** What a gradient is taken with respect to, where there are several. */
+type Variable = DlArray | readonly unknown[] | ReadonlyMap<unknown, unknown> | VariableRecord
+interface VariableRecord {
+  readonly [name: string]: Variable
+}
+
 /**
  * The gradient of a scalar with respect to one array, a list or a record of arrays (nested as you like; `net.learnables` is
  * such a list): a container of the same shape, every array in it replaced by the gradient with respect to it. An array the
  * loss does not depend on gets zeros.
+ *
+ * | call | result |
+ * | --- | --- |
+ * | `dlgradient(loss, W)` | the gradient with respect to an array, or those for all arrays in a list or record |
+ * | `dlgradient(loss, W, b, ...)` | a list of them: `const [dW, db] = dlgradient(loss, W, b)` |
+ * | `dlgradient(..., options)` | the same with {@link GradientOptions}, as one object behind the variables |
  *
  * To be called inside a function that `dlfeval` evaluates, on arrays traced there. Reverse-mode differentiation.
  *
  * Errors: a {@link GradientError} for a loss that is not a scalar or not traced, for an array that is not traced, and for a
  * second call without `retainData`. Source: MATLAB, `dlgradient`.
  */
-export function dlgradient<T>(loss: DlArray, variables: T, options: GradientOptions = {}): T {
-  checkOptions(options)
+export function dlgradient<T>(loss: DlArray, variables: T, options?: GradientOptions): T
+export function dlgradient<T extends readonly [Variable, Variable, ...Variable[]]>(
+  loss: DlArray,
+  ...given: readonly [...variables: T, options: GradientOptions]
+): [...T]
+export function dlgradient<T extends readonly [Variable, Variable, ...Variable[]]>(
+  loss: DlArray,
+  ...variables: T
+): [...T]
+export function dlgradient(loss: DlArray, ...given: readonly unknown[]): unknown {
+  const last = given.at(-1)
+  const hasOptions = given.length > 1 && (last === undefined || isOptions(last))
+  const options = checkOptions(given, hasOptions ? (last ?? {}) : {})
   const { enableHigherDerivatives = false, retainData = enableHigherDerivatives } = options
+  const all = hasOptions ? given.slice(0, -1) : given
+  const variables = all.length > 1 ? all : all[0]
   const start = checkLoss(loss)
   const targets: TraceEntry[] = []
-  collect(variables, targets)
+  for (const one of all.length > 1 ? all : [variables]) collect(one, targets)
   const work = () => backward(loss, start, targets, retainData)
   const gradients = scope(() => (enableHigherDerivatives ? work() : withoutRecording(work)))
   let next = 0
-  return replaceArrays(variables, () => gradients[next++]!) as T
+  return replaceArrays(variables, () => gradients[next++]!)
 }
 
-function checkOptions(options: GradientOptions): void {
-  if (!isObject(options) || Array.isArray(options))
+/** Whether it is a record that holds no arrays, nor anything that might. */
+function isOptions(value: unknown): value is GradientOptions {
+  return isRecord(value) && !Object.values(value).some(isContainer)
+}
+
+function checkOptions(given: readonly unknown[], options: GradientOptions): GradientOptions {
+  const wrong = given.slice(1).find((value) => value !== undefined && !isObject(value))
+  if (wrong !== undefined)
     throw argumentError(
       'dlgradient',
       'options as one object',
-      options,
-      'Give several variables as a list: dlgradient(loss, [A, B]).',
+      wrong,
+      'Write them behind the variables: dlgradient(loss, W, b, { retainData: true }).',
     )
-  for (const [key, value] of Object.entries(options)) {
-    const isKnown = key === 'enableHigherDerivatives' || key === 'retainData'
-    if (!isKnown || (value !== undefined && typeof value !== 'boolean'))
-      throw new OptionError({
-        call: 'dlgradient',
-        expects: isKnown ? `${key} to be true or false` : 'the options enableHigherDerivatives and retainData',
-        got: isKnown ? asText(value) : `'${key}'`,
-        remedy: isKnown
-          ? 'Leave it out for the default.'
-          : 'Give several variables as a list: dlgradient(loss, [A, B]).',
-      })
-  }
+  checkOptionNames('dlgradient', options, ['enableHigherDerivatives', 'retainData'])
+  for (const [key, value] of Object.entries(options))
+    if (value !== undefined && typeof value !== 'boolean')
+      throw argumentError('dlgradient', `${key} to be true or false`, value, 'Leave it out for the default.')
+  return options
 }
 
 function checkLoss(loss: DlArray): TraceEntry {

@@ -2,6 +2,7 @@ import { displayObject, displaySize, displayTable } from '../array/display.js'
 import type { DlArray } from '../array/dlarray.js'
 import { numel } from '../array/format.js'
 import { formatShort } from '../array/number-display.js'
+import { printing } from '../autodiff/containers.js'
 import { argumentError, isObject } from '../errors.js'
 import { isInputLayer } from '../layers/layer.js'
 import type { Connection, LayerGraph } from './layer-graph.js'
@@ -103,17 +104,18 @@ function abbreviated(count: number): string {
 
 const inspect = Symbol.for('nodejs.util.inspect.custom')
 
-/** A list that prints as a table, and is an ordinary list otherwise. */
-function printedAs<T>(rows: T[], text: () => string): T[] {
-  const print = { value: text, enumerable: false }
-  return Object.defineProperties(rows, { toString: print, [inspect]: print })
+/** A list that prints as a table, copies of it too, and is an ordinary list otherwise. */
+function printedAs<T>(rows: T[], text: (rows: readonly T[]) => string): T[] {
+  const print = { value: () => text(rows), enumerable: false }
+  const again = { value: (copy: T[]) => printedAs(copy, text), enumerable: false }
+  return Object.defineProperties(rows, { toString: print, [inspect]: print, [printing]: again })
 }
 
 export function parameterTable<Row extends ParameterRow>(rows: Row[]): Row[] {
-  return printedAs(rows, () =>
+  return printedAs(rows, (all) =>
     displayTable(
       ['Layer', 'Parameter', 'Value'],
-      rows.map(({ layer, parameter, value }) => [
+      all.map(({ layer, parameter, value }) => [
         `"${layer}"`,
         `"${parameter}"`,
         value ? `{${value.size.join('×')} dlarray}` : '{0×0 double}',
@@ -123,10 +125,10 @@ export function parameterTable<Row extends ParameterRow>(rows: Row[]): Row[] {
 }
 
 export function connectionTable(rows: Connection[]): Connection[] {
-  return printedAs(rows, () =>
+  return printedAs(rows, (all) =>
     displayTable(
       ['Source', 'Destination'],
-      rows.map(({ source, destination }) => [`'${source}'`, `'${destination}'`]),
+      all.map(({ source, destination }) => [`'${source}'`, `'${destination}'`]),
     ),
   )
 }

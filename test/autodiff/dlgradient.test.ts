@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { DlArray, Nested } from '../../src/array/dlarray.js'
 import { dlfeval, tracedCopy } from '../../src/autodiff/dlfeval.js'
 import { dlgradient } from '../../src/autodiff/dlgradient.js'
@@ -351,6 +351,33 @@ describe('dlfeval', () => {
   })
 })
 
+describe('several variables', () => {
+  it('give a list of gradients, as one list of them does', () => {
+    dlfeval(
+      (x: DlArray<'CB'>, y: DlArray) => {
+        const loss = total(times(times(x, x), y))
+        const options = { retainData: true }
+        const [dx, dy] = dlgradient(loss, x, y, options)
+        const [again, { list }] = dlgradient(loss, y, { list: [x] }, options)
+        expectTypeOf(dx).toEqualTypeOf<DlArray<'CB'>>()
+        expectTypeOf(list).toEqualTypeOf<DlArray<'CB'>[]>()
+        expect(dx.values()).toEqual(times(times(x, y), 2).values())
+        expect(dy.values()).toEqual(times(x, x).values())
+        expect(again.values()).toEqual(dy.values())
+        expect(list[0]!.values()).toEqual(dx.values())
+        // The last call of all needs no data afterwards.
+        const all = dlgradient(loss, x, y, x)
+        expectTypeOf(all).toEqualTypeOf<[DlArray<'CB'>, DlArray, DlArray<'CB'>]>()
+        expect(all).toHaveLength(3)
+        expect(all[2].values()).toEqual(dx.values())
+        expect(() => dlgradient(loss, x)).toThrow(/gave back/)
+      },
+      dlarray([[1, 2, 3]], 'CB'),
+      dlarray([[4, 5, 6]], 'CB'),
+    )
+  })
+})
+
 describe('errors of dlgradient', () => {
   const cases: Record<string, () => unknown> = {
     'a loss that is no scalar': () => dlfeval((x: DlArray) => dlgradient(times(x, x), x), dlarray([[1, 2, 3]], 'CB')),
@@ -362,7 +389,9 @@ describe('errors of dlgradient', () => {
     'one of several that is not traced': () => at2((x) => dlgradient(times(x, x), { x, other: double([1, 2]) })),
     'no variable': () => at2((x) => dlgradient(times(x, x), undefined)),
     'an object that holds none': () => at2((x) => dlgradient(times(x, x), new Date())),
-    'a variable among the options': () => at2((x) => dlgradient(times(x, x), x, { y: x } as never)),
+    'an option that there is none of': () => at2((x) => dlgradient(times(x, x), x, { retain: true } as never)),
+    'options in pairs': () => at2((x) => dlgradient(times(x, x), x, 'RetainData' as never, true as never)),
+    'the second of two that is not traced': () => at2((x) => dlgradient(times(x, x), x, double(1))),
     'an option that is no boolean': () => at2((x) => dlgradient(times(x, x), x, { retainData: 1 as never })),
   }
   it.each(Object.keys(cases))('%s', (name) => {

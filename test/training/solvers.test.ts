@@ -5,9 +5,13 @@ import { dlgradient } from '../../src/autodiff/dlgradient.js'
 import { setBackend, setThreads } from '../../src/backends/current.js'
 import { memory } from '../../src/backends/memory.js'
 import { DimensionError, FileError, MemoryError, OptionError } from '../../src/errors.js'
+import { featureInputLayer } from '../../src/layers/feature-input.js'
+import { fullyConnectedLayer } from '../../src/layers/fully-connected.js'
 import { scope } from '../../src/memory/scope.js'
+import { dlnetwork } from '../../src/network/network-making.js'
 import { dlarray } from '../../src/operations/arrays/dlarray.js'
 import { RandomStream } from '../../src/operations/arrays/random.js'
+import { reshape } from '../../src/operations/arrays/relabel.js'
 import { times } from '../../src/operations/elementwise/arithmetic.js'
 import { l2loss } from '../../src/operations/losses/l2loss.js'
 import { createSolver, type TrainedParameter } from '../../src/training/solvers.js'
@@ -121,6 +125,15 @@ describe('update functions', () => {
 })
 
 describe('dlupdate', () => {
+  it('gives a table for a table', () => {
+    const { learnables } = dlnetwork([featureInputLayer(3), fullyConnectedLayer(2)], { seed: 1 })
+    const doubled = dlupdate((array) => times(array, 2), learnables)
+    expect(String(doubled)).toBe(String(learnables))
+    expect(String(doubled)).toMatch(/Layer +Parameter +Value/)
+    expect(String(dlupdate((array) => reshape(array, [array.numel, 1]), doubled))).toMatch(/\{6×1 dlarray\}/)
+    expect(Object.keys(doubled)).toEqual(['0', '1'])
+  })
+
   it('maps over containers of equal shape', () => {
     const sums = dlupdate(
       (a, b) => dlarray(a.item() + b!.item()),
