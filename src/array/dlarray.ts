@@ -1,3 +1,6 @@
+// For programs compiled without the library that has Symbol.dispose.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { argumentError, asText, DimensionError, MemoryError } from '../errors.js'
 import { displayArray } from './display.js'
 import { describe, numel } from './format.js'
@@ -22,6 +25,14 @@ export type Nested = number | boolean | readonly Nested[]
  */
 export interface Trace {
   readonly output: number
+}
+
+/** A {@link DlArray} in JSON: `dlarray(values, size, dims, { type: underlyingType })` makes it again. */
+export interface ArrayJSON {
+  readonly size: readonly number[]
+  readonly dims: string
+  readonly underlyingType: UnderlyingType
+  readonly values: readonly number[]
 }
 
 /** One array's share in a storage, and what the array is, for reports. Letting go twice is letting go once, whoever does it: a scope, a caller, the collector. */
@@ -76,6 +87,9 @@ export function trackCreation(isOn: boolean): void {
  * `F` is the format as the compiler knows it: `DlArray<'SSCB'>`, `DlArray<''>` for an unformatted array, `DlArray` when the
  * format is known only at run time. Arrays are immutable, stored column-major (first index fastest) in the label order
  * S, C, B, T, U, and are made by `dlarray` and by operations. Their memory is freed by scopes; nothing is disposed by hand.
+ *
+ * An array cannot be sent to a worker (`structuredClone` loses it): send `X.values()`, `X.size` and `X.dims`, and make it
+ * again there with `dlarray(values, size, dims)`.
  *
  * Source: MATLAB, `dlarray`.
  */
@@ -200,6 +214,21 @@ export class DlArray<F extends string = string> {
       underlyingType: this.underlyingType,
       values: this.hold.storage.view(),
     })
+  }
+
+  /** What `JSON.stringify` writes: size, format, class and the elements, column-major; numbers JSON has none of become null. */
+  toJSON(): ArrayJSON {
+    return { size: this.size, dims: this.dims, underlyingType: this.underlyingType, values: Array.from(this.values()) }
+  }
+
+  /** {@link DlArray.dispose} at the end of a block: `using X = dlarray(1)`. */
+  declare [Symbol.dispose]: () => void
+  static {
+    // Not every browser knows the symbol yet; where it is missing nobody can write `using`.
+    if (Symbol.dispose)
+      DlArray.prototype[Symbol.dispose] = function dispose(this: DlArray) {
+        this.dispose()
+      }
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {

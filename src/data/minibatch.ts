@@ -1,7 +1,7 @@
 /** What training reads: mini-batches, and the sources that make them. */
 
 import type { DlArray, Nested } from '../array/dlarray.js'
-import type { FlatData } from '../operations/arrays/dlarray.js'
+import type { FlatData } from '../operations/arrays/array-data.js'
 
 /**
  * Some observations, ready for a network: one array for each of its inputs and one for each of its targets, formatted and

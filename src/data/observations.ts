@@ -5,8 +5,9 @@ import { canonical, checkFormat, normalized, numel, storedOrder, strides } from 
 import type { Elements, Storage } from '../array/storage.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { makeArray } from '../memory/scope.js'
+import type { FlatData } from '../operations/arrays/array-data.js'
 import { copyRuns } from '../operations/arrays/copy-runs.js'
-import { dlarray, type FlatData } from '../operations/arrays/dlarray.js'
+import { dlarray } from '../operations/arrays/dlarray.js'
 import {
   type Choice,
   gatherFromHeap,

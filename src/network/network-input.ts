@@ -2,7 +2,8 @@ import { type ArrayInfo, type DlArray, isdlarray, type Nested } from '../array/d
 import { numel, positionsOf } from '../array/format.js'
 import { NetworkError } from '../errors.js'
 import { inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
-import { dlarray, type FlatData } from '../operations/arrays/dlarray.js'
+import type { FlatData } from '../operations/arrays/array-data.js'
+import { dlarray } from '../operations/arrays/dlarray.js'
 
 /** Flat elements, column-major, with their size. */
 export interface SizedData {

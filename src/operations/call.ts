@@ -1,14 +1,18 @@
-import { type DlArray, isdlarray, type UnderlyingType } from '../array/dlarray.js'
+import { type DlArray, isdlarray, type Nested, type UnderlyingType } from '../array/dlarray.js'
 import { refuseRecording } from '../backends/current.js'
 import { checkOptionNames, DimensionError, isObject, OptionError } from '../errors.js'
 import { makeArray, scoped } from '../memory/scope.js'
+import { type FlatData, unformatted } from './arrays/array-data.js'
 import { label, stripdims } from './arrays/relabel.js'
 import { allocate, type Operation } from './operation.js'
 
 // What stands between the functions users call and operations: numbers as operands, and `dataFormat`; and functions of the user's.
 
-/** An array, or a number that becomes a scalar of the other operands' class. */
-export type Operand = DlArray | number
+/** Numbers that become an array of the other operands' class, without a format: one, nested lists of them, a typed array. */
+export type Numbers = number | readonly Nested[] | FlatData
+
+/** An array, or numbers. */
+export type Operand = DlArray | Numbers
 
 /** Labels for an unformatted first input, in its own order; the result is then unformatted, in that order. */
 export interface DataFormatOption {
@@ -29,11 +33,29 @@ export function scalar(value: number, type: UnderlyingType): DlArray<''> {
   return makeArray(storage, info.size, '', type)
 }
 
-/** The class that numbers take beside these operands. */
-function classBeside(operands: readonly unknown[]): UnderlyingType {
-  for (const operand of operands)
-    if (isdlarray(operand) && operand.underlyingType !== 'logical') return operand.underlyingType
-  return 'single'
+/** The class that numbers take beside these operands; undefined when none of them is an array. */
+function classBeside(operands: readonly unknown[]): UnderlyingType | undefined {
+  const types = operands.filter(isdlarray).map((array) => array.underlyingType)
+  return types.find((type) => type !== 'logical') ?? (types.length > 0 ? 'single' : undefined)
+}
+
+/** What is no array as one: numbers. `type` is that of the arrays beside it, undefined without any, where lists are none. */
+function arrayOf(value: unknown, type: UnderlyingType | undefined, where: { call: string; path: string }): DlArray {
+  if (typeof value === 'number') return scalar(value, type ?? 'single')
+  if (type !== undefined && (Array.isArray(value) || ArrayBuffer.isView(value)))
+    return unformatted(value as readonly Nested[] | FlatData, type, where)
+  throw new DimensionError({
+    call: where.call,
+    expects: `a dlarray or a number for ${where.path}`,
+    got: value === null ? 'null' : Array.isArray(value) ? 'a JavaScript array' : typeof value,
+    remedy: 'Make an array with dlarray(values, format).',
+  })
+}
+
+/** Two operands of which one is an array, the other, where it is a list or a typed array, made one. */
+export function arrayBeside(operand: Operand, other: Operand, where: { call: string; path: string }): Operand {
+  const isList = Array.isArray(operand) || ArrayBuffer.isView(operand)
+  return isList ? arrayOf(operand, classBeside([other]), where) : operand
 }
 
 /** What users give an operation. */
@@ -42,7 +64,7 @@ type Operands<I extends string, Q extends I> = { readonly [K in Exclude<I, Q>]: 
 }
 
 /**
- * Calls an operation as users do: numbers become scalars, `dataFormat` labels an unformatted first input and brings the
+ * Calls an operation as users do: numbers become arrays (lists of them beside an array), `dataFormat` labels an unformatted first input and brings the
  * result back to that order without labels.
  */
 export function call<I extends string, Q extends I, U extends string, O extends object>(
@@ -84,15 +106,7 @@ function called<I extends string, Q extends I, U extends string, O extends objec
     for (const name of operation.inputNames) {
       const operand = given[name]
       if (operand === undefined && (operation.optionalInputs as readonly string[]).includes(name)) continue
-      if (typeof operand === 'number') inputs[name] = scalar(operand, type)
-      else if (isdlarray(operand)) inputs[name] = operand
-      else
-        throw new DimensionError({
-          call: operation.name,
-          expects: `a dlarray or a number for ${name}`,
-          got: operand === null ? 'null' : Array.isArray(operand) ? 'a JavaScript array' : typeof operand,
-          remedy: 'Make an array with dlarray(values, format).',
-        })
+      inputs[name] = isdlarray(operand) ? operand : arrayOf(operand, type, { call: operation.name, path: name })
     }
     const { dataFormat, ...rest } = options
     if (dataFormat === undefined) return run(inputs as never, rest as unknown as Partial<O>, (result) => result)

@@ -8,7 +8,7 @@ import { inMemorySource, type SourceOptions } from '../data/source.js'
 import { DimensionError, OptionError } from '../errors.js'
 import { inputInfo, isInputLayer, type Layer, layerLabel } from '../layers/layer.js'
 import { flatSize, plainLayout } from '../network/network-input.js'
-import type { FlatData } from '../operations/arrays/dlarray.js'
+import type { FlatData } from '../operations/arrays/array-data.js'
 
 /** What data formats are found out from. */
 export interface NetworkInputs {

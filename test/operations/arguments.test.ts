@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, expectTypeOf, it } from 'vitest'
 import { DlArray } from '../../src/array/dlarray.js'
 import { asText, DlnetError } from '../../src/errors.js'
 import * as dlnet from '../../src/index.js'
@@ -96,6 +96,136 @@ describe('other arguments', () => {
       await expect(call('minibatchpredict', wrong, X)).rejects.toThrow(dlnet.OptionError)
       await expect(call('testnet', wrong, X, X, 'rmse')).rejects.toThrow(/expected a dlnetwork/)
     }
+  })
+})
+
+describe('numbers beside an array', () => {
+  const image = dlnet.dlarray(
+    Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)),
+    [2, 2, 3, 2],
+    'SSCB',
+  )
+  const offset = [0.5, -1, 2]
+  const scale = Float64Array.from([1, 2, 3])
+  const weights = Array.from({ length: 4 }, (_, o) => Array.from({ length: 12 }, (_, i) => o - i / 3))
+  const filter = [[[[1, 2], [3, 4], [5, 6]]]] // biome-ignore format: short
+  const matrix = dlnet.dlarray([[1, 2], [3, 4]]) // biome-ignore format: short
+  const { dlarray } = dlnet
+
+  it.each<[string, () => dlnet.DlArray, () => dlnet.DlArray]>([
+    [
+      'instancenorm',
+      () => dlnet.instancenorm(image, offset, scale),
+      () => dlnet.instancenorm(image, dlarray(offset), dlarray(scale)),
+    ],
+    [
+      'groupnorm',
+      () => dlnet.groupnorm(image, 3, offset, scale),
+      () => dlnet.groupnorm(image, 3, dlarray(offset), dlarray(scale)),
+    ],
+    [
+      'layernorm',
+      () => dlnet.layernorm(image, offset, scale),
+      () => dlnet.layernorm(image, dlarray(offset), dlarray(scale)),
+    ],
+    [
+      'batchnorm',
+      () => dlnet.batchnorm(image, offset, scale),
+      () => dlnet.batchnorm(image, dlarray(offset), dlarray(scale)),
+    ],
+    [
+      'batchnorm with statistics',
+      () => dlnet.batchnorm(image, offset, scale, [0, 0.1, 0.2], scale, { epsilon: 0.1 }),
+      () =>
+        dlnet.batchnorm(image, dlarray(offset), dlarray(scale), dlarray([0, 0.1, 0.2]), dlarray(scale), {
+          epsilon: 0.1,
+        }),
+    ],
+    ['dlconv', () => dlnet.dlconv(image, filter, [1, 2]), () => dlnet.dlconv(image, dlarray(filter), dlarray([1, 2]))],
+    [
+      'fullyconnect',
+      () => dlnet.fullyconnect(image, weights, scale.slice(0, 1)[0]),
+      () => dlnet.fullyconnect(image, dlarray(weights), 1),
+    ],
+    [
+      'fullyconnect with a bias',
+      () => dlnet.fullyconnect(image, weights, [1, 2, 3, 4]),
+      () => dlnet.fullyconnect(image, dlarray(weights), dlarray([1, 2, 3, 4])),
+    ],
+    ['plus', () => dlnet.plus(matrix, [10, 20]), () => dlnet.plus(matrix, dlarray([10, 20]))],
+    ['minus', () => dlnet.minus([10, 20], matrix), () => dlnet.minus(dlarray([10, 20]), matrix)],
+    ['power', () => dlnet.power([10, 20], matrix), () => dlnet.power(dlarray([10, 20]), matrix)],
+    ['mtimes', () => dlnet.mtimes(matrix, [2, 5]), () => dlnet.mtimes(matrix, dlarray([2, 5]))],
+    ['mtimes from the left', () => dlnet.mtimes([[2, 5]], matrix), () => dlnet.mtimes(dlarray([[2, 5]]), matrix)],
+  ])('become arrays: %s', (_, listed, made) => {
+    // biome-ignore format: table
+    expect(listed().values()).toEqual(made().values())
+    expect(listed().size).toEqual(made().size)
+    expect(listed().dims).toBe(made().dims)
+  })
+
+  it('take the class of the array, and are freed', () => {
+    const before = dlnet.memory().arrays
+    dlnet.scope(() => {
+      expect(dlnet.plus(dlarray([0.1, 0.2], { type: 'double' }), [0.1, 0.2]).values()).toEqual(
+        new Float64Array([0.2, 0.4]),
+      )
+      const third = dlarray([1 / 3], { type: 'double' })
+      expect(dlnet.times(third, [1 / 3]).underlyingType).toBe('double')
+    })
+    expect(dlnet.memory().arrays).toBe(before)
+  })
+
+  it('are differentiated through', () => {
+    const gradient = dlnet.dlfeval(
+      (x: dlnet.DlArray) => dlnet.dlgradient(dlnet.sum(dlnet.times(x, [3, 4]), 'all'), x),
+      dlarray([1, 2]),
+    )
+    expect([...gradient.values()]).toEqual([3, 4])
+  })
+
+  it('tell what is wrong with them', () => {
+    expect(problemOf(() => dlnet.instancenorm(image, [1, 2, 'x'] as never, scale)).got).toBe('string')
+    expect(problemOf(() => dlnet.instancenorm(image, [1, 2, 'x'] as never, scale)).expects).toMatch(/at offset\[2\]/)
+    expect(problemOf(() => dlnet.plus(matrix, [[1, 2], [3]])).call).toBe('plus') // biome-ignore format: short
+    expect(problemOf(() => dlnet.plus([1], [2])).got).toBe('a JavaScript array')
+    expect(problemOf(() => dlnet.mtimes([1], [2])).got).toBe('a JavaScript array')
+    expect(problemOf(() => dlnet.instancenorm(image, [1, 2], scale)).call).toBe('instancenorm')
+    expect(problemOf(() => dlnet.batchnorm(image, offset, scale, [1, 2, 3] as never)).got).toBe('a mean alone')
+  })
+})
+
+describe('arrays in JavaScript', () => {
+  it('become JSON and come back', () => {
+    const text = JSON.stringify({ X })
+    const { size, dims, underlyingType, values } = JSON.parse(text).X
+    expect(text).toMatch(/^\{"X":\{"size":\[2,3,4\],"dims":"SCB","underlyingType":"single","values":\[0,0,/)
+    const again = dlnet.dlarray(values, size, dims as 'SCB', { type: underlyingType })
+    expect(again.dims).toBe(X.dims)
+    expect(again.values()).toEqual(X.values())
+  })
+
+  it('are made of the pixels of a canvas, from row to row', () => {
+    const image = { data: Uint8ClampedArray.from({ length: 24 }, (_, i) => i), width: 3, height: 2 }
+    const Y = dlnet.dlarray(image, 'SSC')
+    expectTypeOf(Y).toEqualTypeOf<dlnet.DlArray<'SSC'>>()
+    expect(Y.size).toEqual([2, 3, 4])
+    // Row 2, column 3: the last of six pixels.
+    expect(dlnet.index(Y, 2, 3, ':').values()).toEqual(new Float32Array([20, 21, 22, 23]))
+    expect(dlnet.index(Y, 1, 2, 4).item()).toBe(7)
+    expect(dlnet.dlarray(image).dims).toBe('')
+    expect(problemOf(() => dlnet.dlarray({ ...image, width: 4 }, 'SSC')).expects).toBe('32 elements for size [2, 4, 4]')
+    expect(problemOf(() => dlnet.dlarray(image, 'SSC', { order: 'row' })).got).toBe('it with an image, which has one')
+  })
+
+  it('are freed at the end of a block that uses them', () => {
+    let outside: dlnet.DlArray
+    {
+      using k = dlnet.dlarray(1)
+      outside = k
+      expect(k.item()).toBe(1)
+    }
+    expect(() => outside.item()).toThrow(dlnet.MemoryError)
   })
 })
 

@@ -1,4 +1,4 @@
-import type { FlatData } from './dlarray.js'
+import type { FlatData } from './array-data.js'
 
 /** Flat elements in a typed array. */
 export type TypedElements = Exclude<FlatData, readonly number[]>

@@ -1,35 +1,18 @@
 import { checkArray, type DlArray, isdlarray, type Nested, type UnderlyingType } from '../../array/dlarray.js'
-import {
-  type Canonical,
-  canonical,
-  checkFormat,
-  describe,
-  normalized,
-  numel,
-  positionsOf,
-  strides,
-  type ValidFormat,
-} from '../../array/format.js'
-import type { Elements } from '../../array/storage.js'
+import { type Canonical, canonical, checkFormat, describe, positionsOf, type ValidFormat } from '../../array/format.js'
 import { asText, checkOptionNames, DimensionError, isObject, OptionError } from '../../errors.js'
-import { makeArray, scoped } from '../../memory/scope.js'
-import { allocate } from '../operation.js'
+import { scoped } from '../../memory/scope.js'
+import { build, type FlatData, fromFlat, fromNested } from './array-data.js'
 import { cast } from './cast.js'
 import { permuteOperation } from './permute.js'
 import { label, relabelOperation, stripdims } from './relabel.js'
 
-/** Flat elements that an array can be made of. */
-export type FlatData =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Uint8ClampedArray
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | readonly number[]
+/** An image as a canvas gives it (`ImageData`): rows from the top, pixels from the left, four numbers for each pixel. */
+export interface CanvasImage {
+  readonly data: FlatData
+  readonly width: number
+  readonly height: number
+}
 
 /** Options of {@link dlarray}. */
 export interface DlArrayOptions {
@@ -51,6 +34,7 @@ export type ArrayData = Nested | DlArray
  * | `dlarray(nested, format)` | formatted: one label per dimension, moved to the order S, C, B, T, U |
  * | `dlarray(flat, size, format?)` | from a typed array (or list of numbers) and a size; column-major unless `order: 'row'` |
  * | `dlarray(X, format?)` | from a DlArray; `format` replaces its format |
+ * | `dlarray(image, format?)` | from the `ImageData` of a canvas: height × width × 4, `'SSC'`, numbers from 0 to 255 |
  *
  * The last argument may be options: `order` and `type` (`'single'` by default, `'double'`, `'logical'`). Extra labels make
  * singleton dimensions. A vector with one label is a column: `dlarray([1, 2], 'C')` has format `CU`.
@@ -59,7 +43,7 @@ export type ArrayData = Nested | DlArray
  * {@link OptionError} for anything that is not data. Source: MATLAB, `dlarray`.
  */
 export function dlarray<F extends string>(data: DlArray<F>, options?: DlArrayOptions): DlArray<F>
-export function dlarray(data: Nested | FlatData, options?: DlArrayOptions): DlArray<''>
+export function dlarray(data: Nested | FlatData | CanvasImage, options?: DlArrayOptions): DlArray<''>
 export function dlarray(data: FlatData, size: readonly number[], options?: DlArrayOptions): DlArray<''>
 export function dlarray<const F extends string>(
   data: FlatData,
@@ -69,11 +53,11 @@ export function dlarray<const F extends string>(
 ): DlArray<Canonical<F>>
 // Last, so that compilers show what it says about a format that is none.
 export function dlarray<const F extends string>(
-  data: ArrayData | FlatData,
+  data: ArrayData | FlatData | CanvasImage,
   format: ValidFormat<F>,
   options?: DlArrayOptions,
 ): DlArray<Canonical<F>>
-export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray {
+export function dlarray(data: ArrayData | FlatData | CanvasImage, ...rest: unknown[]): DlArray {
   while (rest.length > 0 && rest.at(-1) === undefined) rest.pop()
   const options = checkOptions(isPlainObject(rest.at(-1)) ? (rest.pop() as DlArrayOptions) : {})
   const size = Array.isArray(rest[0]) ? checkSize(rest.shift() as number[]) : undefined
@@ -91,11 +75,22 @@ export function dlarray(data: ArrayData | FlatData, ...rest: unknown[]): DlArray
   if (format !== undefined) checkFormat(format, 'dlarray')
   if (isdlarray(data)) return fromArray(data, size, format, options)
   const isFlat = ArrayBuffer.isView(data) || size !== undefined
-  if (!isFlat && options.order !== undefined) throw orderIgnored('nested lists, which are read by index')
-  const made = isFlat ? fromFlat(data as FlatData, size) : fromNested(data as Nested)
+  if (!isFlat && options.order !== undefined)
+    throw orderIgnored(isCanvasImage(data) ? 'an image, which has one' : 'nested lists, which are read by index')
   const type = options.type ?? 'single'
+  if (!isFlat && isCanvasImage(data)) return fromImage(data, format, type)
+  const made = isFlat ? fromFlat(data as FlatData, size) : fromNested(data as Nested)
   if (options.order === 'row') return fromRowMajor(made.elements, made.size, format, type)
   return format ? labelled(made.elements, made.size, format, type) : build(made.elements, made.size, '', type)
+}
+
+function isCanvasImage(data: unknown): data is CanvasImage {
+  return typeof data === 'object' && data !== null && 'data' in data && 'width' in data && 'height' in data
+}
+
+function fromImage({ data, width, height }: CanvasImage, format: string | undefined, type: UnderlyingType): DlArray {
+  const { elements, size } = fromFlat(data, checkSize([height, width, 4]))
+  return fromRowMajor(elements, size, format, type)
 }
 
 /** What a misplaced argument is, for messages. */
@@ -175,26 +170,6 @@ function columnFor(size: readonly number[], format: string): number[] | undefine
   return format.length === 1 && size.length === 2 && size[0] === 1 && size[1] !== 1 ? [size[1]!, 1] : undefined
 }
 
-function fromFlat(data: FlatData, size: readonly number[] | undefined) {
-  if (!ArrayBuffer.isView(data) && !Array.isArray(data)) throw notData(data)
-  const isNumber = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
-  if (Array.isArray(data) && !data.every(isNumber)) throw notData(data.find((value) => !isNumber(value)))
-  if (
-    ArrayBuffer.isView(data) &&
-    (data instanceof BigInt64Array || data instanceof BigUint64Array || data instanceof DataView)
-  )
-    throw notData(data)
-  const extents = size ?? [data.length]
-  if (numel(extents) !== data.length)
-    throw new DimensionError({
-      call: 'dlarray',
-      expects: `${numel(extents)} elements for size [${extents.join(', ')}]`,
-      got: `${data.length}`,
-      remedy: 'Give as many elements as the product of the size.',
-    })
-  return { elements: data, size: extents }
-}
-
 /** Elements with the last index fastest: a column-major array of the reversed size, its dimensions turned round. */
 function fromRowMajor(
   data: FlatData,
@@ -210,71 +185,12 @@ function fromRowMajor(
   })
 }
 
-function fromNested(data: Nested): { elements: Elements; size: number[] } {
-  const size: number[] = []
-  for (let level: unknown = data; Array.isArray(level) || ArrayBuffer.isView(level); level = (level as unknown[])[0]) {
-    size.push((level as ArrayLike<unknown>).length)
-    if ((level as ArrayLike<unknown>).length === 0) break
-  }
-  const elements = new Float64Array(numel(size))
-  const step = strides(size)
-  const fill = (value: unknown, depth: number, offset: number, path: string) => {
-    const list =
-      Array.isArray(value) || ArrayBuffer.isView(value) ? (value as unknown as ArrayLike<unknown>) : undefined
-    if (depth === size.length) {
-      if (list) throw ragged(path, 'a number', `a list of ${list.length}`)
-      if (typeof value !== 'number' && typeof value !== 'boolean') throw notData(value, path)
-      elements[offset] = Number(value)
-      return
-    }
-    if (!list || list.length !== size[depth])
-      throw ragged(path, `a list of ${size[depth]}`, list ? `a list of ${list.length}` : `a ${typeof value}`)
-    for (let i = 0; i < list.length; i++) fill(list[i], depth + 1, offset + i * step[depth]!, `${path}[${i}]`)
-  }
-  fill(data, 0, 0, 'values')
-  return { elements, size }
-}
-
-function ragged(path: string, expected: string, got: string): DimensionError {
-  return new DimensionError({
-    call: 'dlarray',
-    expects: `nested lists of equal lengths: ${expected} at ${path}`,
-    got,
-    remedy: 'Give every row the same number of elements.',
-  })
-}
-
-function notData(value: unknown, path = 'the data'): OptionError {
-  return new OptionError({
-    call: 'dlarray',
-    expects: `numbers, nested lists of numbers, a typed array or a DlArray at ${path}`,
-    got:
-      value === null
-        ? 'null'
-        : Array.isArray(value)
-          ? 'a list'
-          : typeof value === 'object'
-            ? (value.constructor?.name ?? 'an object')
-            : typeof value,
-    remedy: 'Convert the values to numbers first.',
-  })
-}
-
 /** Formatted elements of an array whose dimensions stand in the order of `format`. */
 function labelled(data: FlatData, size: readonly number[], format: string, type: UnderlyingType): DlArray {
   const inOrder = canonical(format) === format && format.length >= size.length
   const column = columnFor(size, format)
   if (inOrder) return build(data, column ?? size, format, type)
   return scoped(() => label(build(data, column ?? size, '', type), format, 'dlarray'))
-}
-
-function build(data: FlatData | Elements, size: readonly number[], dims: string, type: UnderlyingType): DlArray {
-  const info = { ...normalized(size, dims), type }
-  const storage = allocate(info)
-  const view = storage.view()
-  if (type === 'logical') for (let i = 0; i < data.length; i++) view[i] = data[i] === 0 ? 0 : 1
-  else view.set(data as ArrayLike<number>)
-  return makeArray(storage, info.size, info.dims, type)
 }
 
 function isPlainObject(value: unknown): boolean {

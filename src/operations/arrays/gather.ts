@@ -1,8 +1,8 @@
 import type { Storage } from '../../array/storage.js'
 import { wasmBackend } from '../../backends/current.js'
 import { MemoryError } from '../../errors.js'
+import type { FlatData } from './array-data.js'
 import { bytesOf, copyRuns, type TypedElements } from './copy-runs.js'
-import type { FlatData } from './dlarray.js'
 
 // Mini-batches of data in memory are gathered by a kernel: the elements go to the heap as they are, bytes as bytes, and become
 // floats there, on all threads. Engines convert element by element, and slowly in memory that threads share.

@@ -85,8 +85,8 @@ const labelled: Operation<'X' | 'weights' | 'bias', 'bias', 'Y', Options> = {
  * | argument | meaning |
  * | --- | --- |
  * | `X` | formatted, with C; or unformatted with `dataFormat`. Convolved over its S; over T where the weights have a T, or where X has no S |
- * | `weights` | [filter..., channels per group, filters per group, groups]; or labelled, or with `weightsFormat` in any order |
- * | `bias` | one element per filter, a number for all filters, or left out |
+ * | `weights` | [filter..., channels per group, filters per group, groups], an array or nested lists; or labelled, or with `weightsFormat` in any order |
+ * | `bias` | one element per filter, as an array or a list; a number for all filters, or left out |
  * | `stride`, `dilationFactor` | pixels; a number or one per dimension; default 1 |
  * | `padding` | pixels: a number, one per dimension, `[[top, left], [bottom, right]]`, `'same'` (an odd pixel at the end), `'causal'` (1-D); default 0 |
  * | `paddingValue` | a number (default 0), `'replicate'`, `'symmetric-include-edge'`, `'symmetric-exclude-edge'` |
@@ -98,7 +98,7 @@ const labelled: Operation<'X' | 'weights' | 'bias', 'bias', 'Y', Options> = {
  */
 export function dlconv<F extends string>(
   X: DlArray<F>,
-  weights: DlArray,
+  weights: Operand,
   bias?: Operand,
   options: DlconvOptions = {},
 ): DlArray<F> {

@@ -62,8 +62,8 @@ const labelled: Operation<'X' | 'weights' | 'bias', 'bias', 'Y', Options> = {
  * | argument | meaning |
  * | --- | --- |
  * | `X` | formatted, with C; or unformatted with `dataFormat`. Convolved over its S; over T where the weights have a T, or where X has no S |
- * | `weights` | [filter..., filters per group, channels per group, groups]; or labelled, or with `weightsFormat` in any order |
- * | `bias` | one element per filter, a number for all filters, or left out |
+ * | `weights` | [filter..., filters per group, channels per group, groups], an array or nested lists; or labelled, or with `weightsFormat` in any order |
+ * | `bias` | one element per filter, as an array or a list; a number for all filters, or left out |
  * | `stride`, `dilationFactor` | pixels; a number or one per dimension; default 1 |
  * | `cropping` | pixels: a number, one per dimension, `[[top, left], [bottom, right]]`, or `'same'`; default 0 |
  *
@@ -73,7 +73,7 @@ const labelled: Operation<'X' | 'weights' | 'bias', 'bias', 'Y', Options> = {
  */
 export function dltranspconv<F extends string>(
   X: DlArray<F>,
-  weights: DlArray,
+  weights: Operand,
   bias?: Operand,
   options: DltranspconvOptions = {},
 ): DlArray<F> {

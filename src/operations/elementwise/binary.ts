@@ -2,7 +2,7 @@ import type { DlArray, UnderlyingType } from '../../array/dlarray.js'
 import type { Combined } from '../../array/format.js'
 import type { WasmBackend } from '../../backends/wasm/backend.js'
 import { eachPair, expansion, type LoopNest, loopNest } from '../arrays/expansion.js'
-import type { Operand } from '../call.js'
+import type { Numbers, Operand } from '../call.js'
 import { type GradientRule, operation, resultType, type Sample } from '../operation.js'
 
 interface BinaryPlan {
@@ -77,11 +77,11 @@ const expansionSamples: readonly Sample<'A' | 'B', object>[] = [
   { inputs: { A: { size: [0, 3] }, B: { size: [1, 3] } } },
 ]
 
-/** How users call an element-wise function of two arrays or of an array and a number: the compiler follows the formats. */
+/** How users call an element-wise function of two arrays or of an array and numbers: the compiler follows the formats. */
 export interface ElementwiseOfTwo {
   <A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
-  <A extends string>(A: DlArray<A>, B: number): DlArray<A>
-  <B extends string>(A: number, B: DlArray<B>): DlArray<B>
+  <A extends string>(A: DlArray<A>, B: Numbers): DlArray<A>
+  <B extends string>(A: Numbers, B: DlArray<B>): DlArray<B>
   (A: Operand, B: Operand): DlArray
 }
 

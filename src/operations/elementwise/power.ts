@@ -1,4 +1,4 @@
-import type { DlArray } from '../../array/dlarray.js'
+import { type DlArray, isdlarray } from '../../array/dlarray.js'
 import { call, type Operand, scalar } from '../call.js'
 import { minusOperation, plusOperation, timesOperation } from './arithmetic.js'
 import { binaryOperation, type ElementwiseOfTwo } from './binary.js'
@@ -40,6 +40,6 @@ export const powerOperation = binaryOperation({
  */
 export const power: ElementwiseOfTwo = (A: Operand, B: Operand) => {
   // a square is a product: faster, and as exact
-  if (B === 2 && typeof A !== 'number') return call(timesOperation, { A, B: A })
+  if (B === 2 && isdlarray(A)) return call(timesOperation, { A, B: A })
   return call(powerOperation, { A, B })
 }

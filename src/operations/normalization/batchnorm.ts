@@ -1,6 +1,6 @@
 import { type DlArray, isdlarray } from '../../array/dlarray.js'
 import { OptionError } from '../../errors.js'
-import { call, callFor, type DataFormatOption } from '../call.js'
+import { call, callFor, type DataFormatOption, type Operand } from '../call.js'
 import { batchnormGivenOperation } from './batchnorm-given.js'
 import { batchnormOperation, batchnormWithStatisticsOperation } from './batchnorm-training.js'
 
@@ -18,7 +18,7 @@ export interface BatchnormOptions extends DataFormatOption {
  * | argument | meaning |
  * | --- | --- |
  * | `X` | any format with C; the result has the same format. Unformatted with `dataFormat` |
- * | `offset`, `scale` | one element per channel, unformatted along one dimension or labelled C |
+ * | `offset`, `scale` | one element per channel: an array without labels along one dimension or labelled C, or a list |
  * | `mu`, `sigmaSq` | mean and variance of each channel, in the same form; without them those of X |
  * | `epsilon` | positive, added to the variance; default 1e-5 |
  * | `dataFormat` | labels of an unformatted `X`; the result is unformatted in the same order |
@@ -28,26 +28,26 @@ export interface BatchnormOptions extends DataFormatOption {
  */
 export function batchnorm<F extends string>(
   X: DlArray<F>,
-  offset: DlArray,
-  scale: DlArray,
+  offset: Operand,
+  scale: Operand,
   options?: BatchnormOptions,
 ): DlArray<F>
 export function batchnorm<F extends string>(
   X: DlArray<F>,
-  offset: DlArray,
-  scale: DlArray,
-  mu: DlArray,
-  sigmaSq: DlArray,
+  offset: Operand,
+  scale: Operand,
+  mu: Operand,
+  sigmaSq: Operand,
   options?: BatchnormOptions,
 ): DlArray<F>
 export function batchnorm(
   X: DlArray,
-  offset: DlArray,
-  scale: DlArray,
-  ...more: readonly (DlArray | BatchnormOptions | undefined)[]
+  offset: Operand,
+  scale: Operand,
+  ...more: readonly (Operand | BatchnormOptions | undefined)[]
 ): DlArray {
   const { first, second, options } = statisticsAndOptions(more, 'batchnorm')
-  if (!first) return call(batchnormOperation, { X, offset, scale }, options)
+  if (first === undefined) return call(batchnormOperation, { X, offset, scale }, options)
   return call(batchnormGivenOperation, { X, offset, scale, mu: first, sigmaSq: second! }, options)
 }
 
@@ -78,37 +78,37 @@ export interface BatchNormalized<F extends string = string> {
  */
 export function batchnormWithStatistics<F extends string>(
   X: DlArray<F>,
-  offset: DlArray,
-  scale: DlArray,
+  offset: Operand,
+  scale: Operand,
   options?: BatchnormOptions,
 ): BatchNormalized<F>
 export function batchnormWithStatistics<F extends string>(
   X: DlArray<F>,
-  offset: DlArray,
-  scale: DlArray,
-  datasetMu: DlArray,
-  datasetSigmaSq: DlArray,
+  offset: Operand,
+  scale: Operand,
+  datasetMu: Operand,
+  datasetSigmaSq: Operand,
   options?: BatchnormUpdateOptions,
 ): BatchNormalized<F>
 export function batchnormWithStatistics(
   X: DlArray,
-  offset: DlArray,
-  scale: DlArray,
-  ...more: readonly (DlArray | BatchnormUpdateOptions | undefined)[]
+  offset: Operand,
+  scale: Operand,
+  ...more: readonly (Operand | BatchnormUpdateOptions | undefined)[]
 ): BatchNormalized {
   const { first, second, options } = statisticsAndOptions(more, 'batchnormWithStatistics')
-  const dataset = first && { datasetMu: first, datasetSigmaSq: second! }
+  const dataset = first !== undefined && { datasetMu: first, datasetSigmaSq: second! }
   return callFor(batchnormWithStatisticsOperation, { X, offset, scale, ...dataset }, options, ['Y', 'mu', 'sigmaSq'])
 }
 
 /** Both statistics, or none, and the options behind them. */
 function statisticsAndOptions(
-  more: readonly (DlArray | BatchnormUpdateOptions | undefined)[],
+  more: readonly (Operand | BatchnormUpdateOptions | undefined)[],
   call: string,
-): { first?: DlArray; second?: DlArray; options: BatchnormUpdateOptions } {
+): { first?: Operand; second?: Operand; options: BatchnormUpdateOptions } {
   const [first, second] = more
-  if (!isdlarray(first)) return { options: first ?? {} }
-  if (!isdlarray(second))
+  if (!isOperand(first)) return { options: first ?? {} }
+  if (!isOperand(second))
     throw new OptionError({
       call,
       expects: 'a mean and a variance, or neither',
@@ -116,4 +116,8 @@ function statisticsAndOptions(
       remedy: 'Give the variance as the argument behind the mean.',
     })
   return { first, second, options: (more[2] ?? {}) as BatchnormUpdateOptions }
+}
+
+function isOperand(value: Operand | BatchnormOptions | undefined): value is Operand {
+  return isdlarray(value) || typeof value === 'number' || Array.isArray(value) || ArrayBuffer.isView(value)
 }

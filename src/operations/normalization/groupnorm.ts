@@ -1,6 +1,6 @@
 import type { DlArray } from '../../array/dlarray.js'
 import { DimensionError, OptionError } from '../../errors.js'
-import { call, type DataFormatOption } from '../call.js'
+import { call, type DataFormatOption, type Operand } from '../call.js'
 import { normalizationInputs, normalizationOperation } from './normalization-operation.js'
 
 /** How channels are grouped: into so many groups, all in one, or each alone. */
@@ -59,7 +59,7 @@ export const groupnormOperation = normalizationOperation({
  * | --- | --- |
  * | `X` | any format with C; the result has the same format. Unformatted with `dataFormat` |
  * | `numGroups` | a divisor of the number of channels; `'all-channels'`: one group; `'channel-wise'`: each channel alone, which is {@link instancenorm} |
- * | `offset`, `scale` | one element per channel, unformatted along one dimension or labelled C |
+ * | `offset`, `scale` | one element per channel: an array without labels along one dimension or labelled C, or a list |
  * | `epsilon` | positive, added to the variance; default 1e-5 |
  * | `dataFormat` | labels of an unformatted `X`; the result is unformatted in the same order |
  *
@@ -69,8 +69,8 @@ export const groupnormOperation = normalizationOperation({
 export function groupnorm<F extends string>(
   X: DlArray<F>,
   numGroups: NumGroups,
-  offset: DlArray,
-  scale: DlArray,
+  offset: Operand,
+  scale: Operand,
   options: { readonly epsilon?: number } & DataFormatOption = {},
 ): DlArray<F> {
   return call(groupnormOperation, { X, offset, scale }, { ...options, numGroups }) as DlArray<F>

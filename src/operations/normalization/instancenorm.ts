@@ -1,5 +1,5 @@
 import type { DlArray } from '../../array/dlarray.js'
-import { call, type DataFormatOption } from '../call.js'
+import { call, type DataFormatOption, type Operand } from '../call.js'
 import { normalizationInputs, normalizationOperation } from './normalization-operation.js'
 
 /**
@@ -32,7 +32,7 @@ export const instancenormOperation = normalizationOperation({
  * | argument | meaning |
  * | --- | --- |
  * | `X` | any format with C; the result has the same format. Unformatted with `dataFormat` |
- * | `offset`, `scale` | one element per channel, unformatted along one dimension or labelled C |
+ * | `offset`, `scale` | one element per channel: an array without labels along one dimension or labelled C, or a list |
  * | `epsilon` | positive, added to the variance; default 1e-5 |
  * | `dataFormat` | labels of an unformatted `X`; the result is unformatted in the same order |
  *
@@ -41,8 +41,8 @@ export const instancenormOperation = normalizationOperation({
  */
 export function instancenorm<F extends string>(
   X: DlArray<F>,
-  offset: DlArray,
-  scale: DlArray,
+  offset: Operand,
+  scale: Operand,
   options: { readonly epsilon?: number } & DataFormatOption = {},
 ): DlArray<F> {
   return call(instancenormOperation, { X, offset, scale }, options) as DlArray<F>

@@ -1,7 +1,7 @@
 import type { DlArray } from '../../array/dlarray.js'
 import { OptionError } from '../../errors.js'
 import type { ChannelLayout } from '../arrays/layout.js'
-import { call, type DataFormatOption } from '../call.js'
+import { call, type DataFormatOption, type Operand } from '../call.js'
 import { type Groups, normalizationInputs, normalizationOperation } from './normalization-operation.js'
 
 /** The dimensions that layer normalization runs over: see {@link layernorm}. */
@@ -58,7 +58,7 @@ export const layernormOperation = normalizationOperation({
  * | argument | meaning |
  * | --- | --- |
  * | `X` | any format with C; the result has the same format. Unformatted with `dataFormat` |
- * | `offset`, `scale` | one element per channel, unformatted along one dimension or labelled C |
+ * | `offset`, `scale` | one element per channel: an array without labels along one dimension or labelled C, or a list |
  * | `operationDimension` | `'channel-only'`: over C alone, each position and time step on its own; `'spatial-channel'`: over S and C, each time step on its own; `'batch-excluded'`: over all but B; `'auto'` (default): `'spatial-channel'` for an X with T, `'batch-excluded'` for one without |
  * | `epsilon` | positive, added to the variance; default 1e-5 |
  * | `dataFormat` | labels of an unformatted `X`; the result is unformatted in the same order |
@@ -69,8 +69,8 @@ export const layernormOperation = normalizationOperation({
  */
 export function layernorm<F extends string>(
   X: DlArray<F>,
-  offset: DlArray,
-  scale: DlArray,
+  offset: Operand,
+  scale: Operand,
   options: { readonly epsilon?: number; readonly operationDimension?: OperationDimension } & DataFormatOption = {},
 ): DlArray<F> {
   return call(layernormOperation, { X, offset, scale }, options) as DlArray<F>

@@ -155,14 +155,14 @@ export type FullyConnected<F extends string> = string extends F
  * | argument | meaning |
  * | --- | --- |
  * | `X` | formatted, or unformatted with `dataFormat`; S and C become one C, B, T and U stay: `SSCB` to `CB`, `CBT` to `CBT` |
- * | `weights` | outputs × inputs; or labelled, or with `weightsFormat` in any order |
- * | `bias` | one element per output, a number for all, or left out |
+ * | `weights` | outputs × inputs, an array or nested lists; or labelled, or with `weightsFormat` in any order |
+ * | `bias` | one element per output, as an array or a list; a number for all, or left out |
  *
  * Errors: a {@link DimensionError} for weights or a bias that do not fit. Source: MATLAB, `fullyconnect`.
  */
 export function fullyconnect<F extends string>(
   X: DlArray<F>,
-  weights: DlArray,
+  weights: Operand,
   bias?: Operand,
   options: FullyconnectOptions = {},
 ): DlArray<FullyConnected<F>> {

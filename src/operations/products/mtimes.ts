@@ -1,7 +1,8 @@
 import { type DlArray, isdlarray } from '../../array/dlarray.js'
 import { describe } from '../../array/format.js'
 import { DimensionError } from '../../errors.js'
-import { call, type Operand } from '../call.js'
+import { scoped } from '../../memory/scope.js'
+import { arrayBeside, call, type Operand } from '../call.js'
 import { timesOperation } from '../elementwise/arithmetic.js'
 import { pagemtimesOperation } from './pagemtimes.js'
 
@@ -16,6 +17,12 @@ export function mtimes<F extends string>(A: number, B: DlArray<F>): DlArray<F>
 export function mtimes(A: DlArray<''>, B: DlArray<''>): DlArray<''>
 export function mtimes(A: Operand, B: Operand): DlArray
 export function mtimes(A: Operand, B: Operand): DlArray {
+  return scoped(() =>
+    product(arrayBeside(A, B, { call: 'mtimes', path: 'A' }), arrayBeside(B, A, { call: 'mtimes', path: 'B' })),
+  )
+}
+
+function product(A: Operand, B: Operand): DlArray {
   if (!isdlarray(A) || !isdlarray(B)) return call(timesOperation, { A, B })
   const scalarOf = (X: DlArray) => X.dims === '' && X.numel === 1
   if (scalarOf(A) || scalarOf(B)) return call(timesOperation, { A, B })

@@ -93,7 +93,7 @@ type Pair = {
   <A extends string, B extends string>(A: DlArray<A>, B: DlArray<B>): DlArray<Combined<A, B>>
   <A extends string>(A: DlArray<A>, B: number): DlArray<A>
   <B extends string>(A: number, B: DlArray<B>): DlArray<B>
-  (A: Operand, B: Operand): DlArray
+  (A: DlArray | number, B: DlArray | number): DlArray
 }
 type Reducing = {
   <F extends string, const O extends Reducible>(X: DlArray<F>, none?: readonly [], over?: SumOver<F, O>): DlArray<F>
@@ -116,7 +116,7 @@ function extremum(
       remedy: `Write ${two.name}(X, [], ${asText(B)}), or ${two.name}(A, dlarray(...)).`,
     })
   if (B === undefined || Array.isArray(B)) {
-    if (typeof A !== 'number') return over.run({ X: A }, { over: dimensions })
+    if (typeof A !== 'number') return over.run({ X: A as DlArray }, { over: dimensions })
     return call(two, { A, B: A })
   }
   if (dimensions !== undefined)

@@ -220,8 +220,8 @@ describe('errors', () => {
     expect(message(() => plus(numbered([2, 3]), numbered([3, 2])))).toMatchInlineSnapshot(
       `"DimensionError: plus: expected equal extents, or an extent of 1, in dimension 1, but got 2 and 3, combining 2×3 unformatted with 3×2 unformatted. Arrays have incompatible sizes for this operation: give the dimensions equal extents, or labels that tell them apart."`,
     )
-    expect(message(() => plus(numbered([2, 3], 'CB'), [1, 2] as never))).toMatchInlineSnapshot(
-      `"DimensionError: plus: expected a dlarray or a number for B, but got a JavaScript array. Make an array with dlarray(values, format)."`,
+    expect(message(() => plus(numbered([2, 3], 'CB'), { a: 1 } as never))).toMatchInlineSnapshot(
+      `"DimensionError: plus: expected a dlarray or a number for B, but got object. Make an array with dlarray(values, format)."`,
     )
   })
 })
