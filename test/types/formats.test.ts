@@ -20,6 +20,9 @@ import { index } from '../../src/operations/arrays/subscripts.js'
 import { plus, times } from '../../src/operations/elementwise/arithmetic.js'
 import { gt } from '../../src/operations/elementwise/comparison.js'
 import { relu } from '../../src/operations/elementwise/relu.js'
+import { crossentropy } from '../../src/operations/losses/crossentropy.js'
+import { huber } from '../../src/operations/losses/huber.js'
+import { mse } from '../../src/operations/losses/mse.js'
 import { mean } from '../../src/operations/reductions/mean.js'
 import { type SumOver, sum } from '../../src/operations/reductions/sum.js'
 import { minibatchpredict } from '../../src/training/minibatchpredict.js'
@@ -92,6 +95,19 @@ describe('the compiler follows formats', () => {
     expectTypeOf(times(2, X)).toEqualTypeOf<DlArray<'SCB'>>()
     expectTypeOf(gt(X, 0)).toEqualTypeOf<DlArray<'SCB'>>()
     for (const Y of [relu(X), sum(X, 'C'), mean(X, 'SB'), flip(X), times(2, X), gt(X, 0)]) expectFormat(Y, 'SCB')
+  })
+
+  it('knows that a loss is a number, unless it is asked for one of each prediction', () => {
+    const Y = dlarray([[0.5], [0.5]], 'CB')
+    for (const loss of [crossentropy(Y, Y), mse(Y, Y), huber(Y, Y, { reduction: 'sum' })]) {
+      expectTypeOf(loss).toEqualTypeOf<DlArray<''>>()
+      expectFormat(loss, '')
+    }
+    const each = crossentropy(Y, Y, { reduction: 'none' })
+    expectTypeOf(each).toEqualTypeOf<DlArray<string>>()
+    expect(each.dims).toBe('CB')
+    expectTypeOf(plus(Y, [1, 2])).toEqualTypeOf<DlArray<'CB'>>()
+    expectFormat(plus(Y, [1, 2]), 'CB')
   })
 
   it('unites the formats of two arrays', () => {

@@ -25,6 +25,12 @@ export interface CrossentropyOptions extends LossOptions {
  * that at the bound. NaN stays NaN. Errors: a {@link DimensionError} when sizes differ, an {@link OptionError} for options.
  * Source: MATLAB, `crossentropy`.
  */
+export function crossentropy(
+  Y: DlArray,
+  T: DlArray,
+  options?: CrossentropyOptions & { readonly reduction?: 'sum' },
+): DlArray<''>
+export function crossentropy(Y: DlArray, T: DlArray, options?: CrossentropyOptions): DlArray
 export function crossentropy(Y: DlArray, T: DlArray, options: CrossentropyOptions = {}): DlArray {
   checkLossOptions('crossentropy', options, { classificationMode: ['single-label', 'multilabel'] })
   const { classificationMode = 'single-label', ...rest } = options
@@ -55,6 +61,12 @@ export interface IndexCrossentropyOptions extends LossOptions {
  *
  * Errors: a {@link DimensionError} for a class number outside 1 to K, and as {@link crossentropy}. Source: MATLAB, `indexcrossentropy`.
  */
+export function indexcrossentropy(
+  Y: DlArray,
+  T: DlArray,
+  options?: IndexCrossentropyOptions & { readonly reduction?: 'sum' },
+): DlArray<''>
+export function indexcrossentropy(Y: DlArray, T: DlArray, options?: IndexCrossentropyOptions): DlArray
 export function indexcrossentropy(Y: DlArray, T: DlArray, options: IndexCrossentropyOptions = {}): DlArray {
   checkLossOptions('indexcrossentropy', options, { maskIndex: [] })
   const { maskIndex, ...rest } = options

@@ -17,6 +17,8 @@ export interface HuberOptions extends LossOptions {
  * Errors: a {@link DimensionError} when sizes differ, an {@link OptionError} for options. Source: MATLAB, `huber`;
  * Huber, "Robust Estimation of a Location Parameter", 1964.
  */
+export function huber(Y: DlArray, T: DlArray, options?: HuberOptions & { readonly reduction?: 'sum' }): DlArray<''>
+export function huber(Y: DlArray, T: DlArray, options?: HuberOptions): DlArray
 export function huber(Y: DlArray, T: DlArray, options: HuberOptions = {}): DlArray {
   checkLossOptions('huber', options, { transitionPoint: [] })
   const { transitionPoint = 1, ...rest } = options

@@ -8,6 +8,8 @@ import { checkLossOptions, type LossOptions, labelledPredictions, matchedTargets
  *
  * Errors: a {@link DimensionError} when sizes differ, an {@link OptionError} for options. Source: MATLAB, `l1loss`.
  */
+export function l1loss(Y: DlArray, T: DlArray, options?: LossOptions & { readonly reduction?: 'sum' }): DlArray<''>
+export function l1loss(Y: DlArray, T: DlArray, options?: LossOptions): DlArray
 export function l1loss(Y: DlArray, T: DlArray, options: LossOptions = {}): DlArray {
   checkLossOptions('l1loss', options, {})
   const labelled = labelledPredictions('l1loss', Y, options)

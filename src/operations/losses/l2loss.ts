@@ -8,6 +8,8 @@ import { checkLossOptions, type LossOptions, labelledPredictions, matchedTargets
  *
  * Errors: a {@link DimensionError} when sizes differ, an {@link OptionError} for options. Source: MATLAB, `l2loss`.
  */
+export function l2loss(Y: DlArray, T: DlArray, options?: LossOptions & { readonly reduction?: 'sum' }): DlArray<''>
+export function l2loss(Y: DlArray, T: DlArray, options?: LossOptions): DlArray
 export function l2loss(Y: DlArray, T: DlArray, options: LossOptions = {}): DlArray {
   checkLossOptions('l2loss', options, {})
   const labelled = labelledPredictions('l2loss', Y, options)

@@ -10,9 +10,9 @@ import { checkLossOptions, labelledPredictions, matchedTargets, reducedLoss } fr
  *
  * Errors: a {@link DimensionError} when sizes differ, an {@link OptionError} for options. Source: MATLAB, `mse` of dlarrays.
  */
-export function mse(Y: DlArray, T: DlArray, options: DataFormatOption = {}): DlArray {
+export function mse(Y: DlArray, T: DlArray, options: DataFormatOption = {}): DlArray<''> {
   checkLossOptions('mse', options, {})
   const labelled = labelledPredictions('mse', Y, options)
   const matched = { Y: labelled, T: matchedTargets('mse', labelled, T, options) }
-  return reducedLoss('mse', matched, { term: 'squared', factor: 0.5 }, options)
+  return reducedLoss('mse', matched, { term: 'squared', factor: 0.5 }, options) as DlArray<''>
 }
