@@ -59,6 +59,13 @@ export type NoPromise<T> =
  * Returned arrays go to the enclosing scope. The library opens scopes itself in `dlfeval`, `predict`, `forward` and
  * training; user arithmetic in a loop wants one.
  *
+ * What a scope returns may take the place of arrays that lie outside, which it cannot free, since others may use them.
+ * A loop that steps parameters (not a network, which frees its own) frees the old ones by hand:
+ *
+ *     const before = p
+ *     ;[p, v] = scope(() => sgdmupdate(p, dlfeval(gradients, p), v))
+ *     before.dispose()
+ *
  * Throws a {@link MemoryError} when `fn` returns a promise: its arrays would be freed while it runs.
  */
 export function scope<T>(fn: () => T & NoPromise<T>): T {

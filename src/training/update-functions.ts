@@ -139,7 +139,8 @@ function updated(
 /**
  * One step of stochastic gradient descent with momentum: `v = momentum * v - learnRate * gradient`, `parameter + v`. Returns
  * the new parameters and velocity. A network is updated itself and returned, its old values freed; other parameters stay as
- * they are. The velocity given is freed: use the one returned.
+ * they are: in a loop, `dispose()` the old ones once the new ones are there, as {@link scope} shows. The velocity given is
+ * freed: use the one returned.
  *
  * | argument | meaning |
  * | --- | --- |
