@@ -165,7 +165,7 @@ function labelled(classNames: readonly string[]): string {
 /** What helps where the targets have too many classes, or too few: one is also what numbers have. */
 function remedyFor(predicted: number, given: number, areLabels: boolean): string {
   if (given > predicted) return 'Make the last layer give as many channels as there are classes.'
-  const naming = "where labels lack some of the classes, name all of them in their order: categorical(T, ['a', 'b'])."
+  const naming = `where labels lack some of the classes, name all of them in their order: categorical(T, names) with ${predicted} names; where they lack none, make the last layer give as many channels as there are classes.`
   return given === 1 && !areLabels
     ? `Give class labels as labels, strings or categorical(numbers); ${naming}`
     : `${naming.charAt(0).toUpperCase()}${naming.slice(1)}`

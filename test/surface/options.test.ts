@@ -7,10 +7,12 @@ import {
   convolution2dLayer,
   crossentropy,
   dlarray,
+  dlconv,
   dlgradient,
   dlnetwork,
   featureInputLayer,
   gelu,
+  groupnorm,
   instanceNormalizationLayer,
   instancenorm,
   minibatchqueue,
@@ -54,6 +56,22 @@ describe('an option that there is none of', () => {
     expect(nearest('learnRate', ['learnRateSchedule', 'initialLearnRate', 'learnRateDropFactor'])).toBe(
       'initialLearnRate',
     )
+  })
+})
+
+describe('options of convolutions and group normalization', () => {
+  const plane = dlarray(new Float32Array(48), [4, 4, 3], 'SSC')
+  const filters = dlarray(new Float32Array(54), [3, 3, 3, 2])
+  it('are all named', () => {
+    expect(() => dlconv(plane, filters, 0, { paddng: 1 } as never)).toThrow(
+      /among stride, dilationFactor, padding, paddingValue, weightsFormat.* Did you mean padding/,
+    )
+    expect(() => dlconv(plane, filters, 0, { padding: 'sme' as never })).toThrow(
+      /for padding 'same' or numbers, but got "sme"/,
+    )
+  })
+  it('are one object', () => {
+    expect(() => groupnorm(plane, 3, [0, 0, 0], [1, 1, 1], 'Epsilon' as never)).toThrow(/options as one object/)
   })
 })
 

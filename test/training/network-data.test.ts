@@ -66,7 +66,7 @@ describe('channels of predictions and targets', () => {
   it('must be as many', () => {
     expect(() => checkChannels([info(2)], [info(2)], 'trainnet')).not.toThrow()
     expect(() => checkChannels([info(2)], [info(1)], 'trainnet')).toThrowErrorMatchingInlineSnapshot(
-      `[DimensionError: trainnet: expected the number of channels in predictions (2) to match the number of channels in the targets (1), but got predictions of 2(C) × 5(B) and targets of 1(C) × 5(B). Give class labels as labels, strings or categorical(numbers); where labels lack some of the classes, name all of them in their order: categorical(T, ['a', 'b']).]`,
+      `[DimensionError: trainnet: expected the number of channels in predictions (2) to match the number of channels in the targets (1), but got predictions of 2(C) × 5(B) and targets of 1(C) × 5(B). Give class labels as labels, strings or categorical(numbers); where labels lack some of the classes, name all of them in their order: categorical(T, names) with 2 names; where they lack none, make the last layer give as many channels as there are classes.]`,
     )
     expect(() => checkChannels([info(2)], [], 'trainnet')).toThrow(DimensionError)
   })

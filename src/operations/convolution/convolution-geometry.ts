@@ -201,6 +201,13 @@ export function resolvePadding(
       })
     return { before: [reach[0]! - 1], after: [0] }
   }
+  if (typeof padding === 'string')
+    throw new OptionError({
+      call,
+      expects: `for padding ${extents.length === 1 ? "'same', 'causal'" : "'same'"} or numbers`,
+      got: asText(padding),
+      remedy: "'same' keeps the size at stride 1; numbers are pixels added at each edge.",
+    })
   return resolveEdges(padding, extents.length, 'padding', call)
 }
 

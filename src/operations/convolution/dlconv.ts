@@ -1,5 +1,5 @@
 import type { DlArray } from '../../array/dlarray.js'
-import { asText, OptionError } from '../../errors.js'
+import { asText, checkOptionNames, OptionError } from '../../errors.js'
 import { type PaddingValue, padOperation } from '../arrays/pad.js'
 import { call, type DataFormatOption, type Operand } from '../call.js'
 import type { Operation } from '../operation.js'
@@ -38,6 +38,7 @@ function compute(
   { X, weights, bias }: { readonly X: DlArray; readonly weights: DlArray; readonly bias?: DlArray },
   options: Partial<Options> = {},
 ): DlArray {
+  checkOptionNames('dlconv', options, Object.keys(defaults))
   const { paddingValue = 0, weightsFormat, ...windows } = options
   const prepared = prepare(X, weights, weightsFormat, 'CUU', 'dlconv')
   let { image } = prepared

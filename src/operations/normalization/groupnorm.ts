@@ -1,5 +1,5 @@
 import type { DlArray } from '../../array/dlarray.js'
-import { DimensionError, OptionError } from '../../errors.js'
+import { checkOptionNames, DimensionError, OptionError } from '../../errors.js'
 import { call, type DataFormatOption, type Operand } from '../call.js'
 import { normalizationInputs, normalizationOperation } from './normalization-operation.js'
 
@@ -73,5 +73,6 @@ export function groupnorm<F extends string>(
   scale: Operand,
   options: { readonly epsilon?: number } & DataFormatOption = {},
 ): DlArray<F> {
+  checkOptionNames('groupnorm', options, ['epsilon', 'dataFormat'])
   return call(groupnormOperation, { X, offset, scale }, { ...options, numGroups }) as DlArray<F>
 }
