@@ -19,14 +19,30 @@ export interface Problem {
 export function asText(value: unknown): string {
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' && typeof value !== 'string') return String(value)
-  const isRecord = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) !== Object.prototype
-  if (isRecord && !Array.isArray(value)) return `an object of class ${value.constructor?.name ?? 'Object'}`
+  if (isInstance(value)) return `an object of class ${className(value)}`
   try {
-    const text = JSON.stringify(value)
+    // What is inside is shown in the same way; a list has at least as many characters as elements.
+    const text = JSON.stringify(value, function (this: Readonly<Record<string, unknown>>, key, member: unknown) {
+      const inside = this[key]
+      if (isInstance(inside)) return asText(inside)
+      return Array.isArray(inside) ? inside.slice(0, LONGEST_TEXT) : member
+    })
     return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}...`
   } catch {
     return Array.isArray(value) ? 'a list' : 'an object'
   }
+}
+
+/** Whether a value is an object of a class, neither a list nor plain. */
+function isInstance(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.getPrototypeOf(value) !== Object.prototype
+}
+
+/** By its tag, where a class has one: bundlers shorten the names of classes. */
+export function className(value: object): string {
+  const tag = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
+  return typeof tag === 'string' ? tag : (value.constructor?.name ?? 'Object')
 }
 
 /** Characters of a value in a message. */

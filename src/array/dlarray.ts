@@ -221,6 +221,10 @@ export class DlArray<F extends string = string> {
     return { size: this.size, dims: this.dims, underlyingType: this.underlyingType, values: Array.from(this.values()) }
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'DlArray'
+  }
+
   /** {@link DlArray.dispose} at the end of a block: `using X = dlarray(1)`. */
   declare [Symbol.dispose]: () => void
   static {

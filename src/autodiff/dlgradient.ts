@@ -1,6 +1,6 @@
 import { type ArrayInfo, type DlArray, isdlarray } from '../array/dlarray.js'
 import { describe } from '../array/format.js'
-import { argumentError, checkOptionNames, DimensionError, GradientError, isObject } from '../errors.js'
+import { argumentError, checkOptionNames, className, DimensionError, GradientError, isObject } from '../errors.js'
 import { makeArray, scope } from '../memory/scope.js'
 import { castOperation } from '../operations/arrays/cast.js'
 import { relabelOperation } from '../operations/arrays/relabel.js'
@@ -112,7 +112,12 @@ function collect(variables: unknown, targets: TraceEntry[]): void {
     throw new GradientError({
       call: 'dlgradient',
       expects: 'an array, or a list, record or map of arrays, to differentiate with respect to',
-      got: variables === null ? 'null' : typeof variables === 'object' ? className(variables) : typeof variables,
+      got:
+        variables === null
+          ? 'null'
+          : typeof variables === 'object'
+            ? `an object of class ${className(variables)}`
+            : typeof variables,
       remedy: 'Pass the argument your function receives from dlfeval; of a network, its learnables.',
     })
   replaceArrays(variables, (array) => {
@@ -127,10 +132,6 @@ function collect(variables: unknown, targets: TraceEntry[]): void {
     targets.push(entry)
     return array
   })
-}
-
-function className(value: object): string {
-  return `an object of class ${value.constructor?.name ?? 'unknown'}`
 }
 
 /** The one backward loop: it alone adds gradients up, undoes expansion and checks sizes. */

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { DlArray, isdlarray, type Nested } from '../array/dlarray.js'
 import { describe, normalized } from '../array/format.js'
 import { withoutRecording } from '../autodiff/record.js'
-import { OptionError } from '../errors.js'
+import { className, OptionError } from '../errors.js'
 import { keep, makeArray, scope } from '../memory/scope.js'
 import type { FlatData } from '../operations/arrays/array-data.js'
 import { type ArrayData, dlarray } from '../operations/arrays/dlarray.js'
@@ -58,7 +58,7 @@ export function shown(value: unknown): string {
     const text = `[${value.map(shown).join(', ')}]`
     return text.length <= 80 ? text : `a list of ${value.length}`
   }
-  const name = value.constructor?.name ?? 'Object'
+  const name = className(value)
   if (name === 'Object') return 'an object'
   return ArrayBuffer.isView(value) ? `a ${name} of ${(value as Uint8Array).length}` : `an object of class ${name}`
 }

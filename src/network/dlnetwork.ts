@@ -99,6 +99,10 @@ export class DlNetwork {
   readonly #inputs: readonly Port[]
   #isDisposed = false
 
+  get [Symbol.toStringTag](): string {
+    return 'DlNetwork'
+  }
+
   /** @internal Takes the layers as its own. */
   constructor(content: NetworkContent, traced?: Overrides) {
     this.content = content

@@ -10,7 +10,7 @@ import type { RandomStream } from '../operations/arrays/random.js'
 import { Moments } from './moments.js'
 import { pacer } from './pacing.js'
 
-// Statistics of batch normalization layers over the whole training set, from one more pass over it after training.
+// Statistics of batch normalization layers over all mini-batches of an epoch, from one more pass over them after training.
 
 function isBatchNormalization(layer: Layer): layer is BatchNormalizationLayer {
   return layer.className === 'BatchNormalizationLayer'

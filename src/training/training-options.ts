@@ -1,7 +1,7 @@
 import { displayObject } from '../array/display.js'
 import type { ArrayDatastore, CombinedDatastore } from '../data/datastore.js'
 import type { BatchStream, PredictorData, TargetData } from '../data/minibatch.js'
-import { OptionError } from '../errors.js'
+import { className, OptionError } from '../errors.js'
 import { readArguments } from '../layers/layer-arguments.js'
 import type { NameValuePairs } from '../layers/property.js'
 import { type MetricArgument, namesOf } from './metrics.js'
@@ -336,7 +336,7 @@ function printed(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined)
     return String(value)
   if (Array.isArray(value)) return `[${value.slice(0, 5).map(printed).join(', ')}${value.length > 5 ? ', ...' : ''}]`
-  return typeof value === 'function' ? 'a function' : `a ${value.constructor?.name ?? 'object'}`
+  return typeof value === 'function' ? 'a function' : `a ${className(value)}`
 }
 
 /** What options inherit: their text. */

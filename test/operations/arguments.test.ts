@@ -248,5 +248,11 @@ describe('asText', () => {
   it('knows arrays', () => {
     expect(X).toBeInstanceOf(DlArray)
     expect(asText(X)).toBe('an object of class DlArray')
+    expect(asText([X, { of: X }])).toBe('["an object of class DlArray",{"of":"an object of class DlArray"}]')
+  })
+
+  it('reads no more of a list than it shows', () => {
+    const unread = new Proxy([0], { get: (list, key) => (key === 'length' ? 1e9 : Reflect.get(list, key)) })
+    expect(asText(unread)).toMatch(/^\[0,.*\.\.\.$/)
   })
 })

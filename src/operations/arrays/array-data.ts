@@ -1,7 +1,7 @@
 import type { DlArray, Nested, UnderlyingType } from '../../array/dlarray.js'
 import { normalized, numel, strides } from '../../array/format.js'
 import type { Elements } from '../../array/storage.js'
-import { DimensionError, OptionError } from '../../errors.js'
+import { className, DimensionError, OptionError } from '../../errors.js'
 import { makeArray } from '../../memory/scope.js'
 import { allocate } from '../operation.js'
 
@@ -98,7 +98,7 @@ function notData(value: unknown, { call, path = 'the data' }: Where): OptionErro
         : Array.isArray(value)
           ? 'a list'
           : typeof value === 'object'
-            ? (value.constructor?.name ?? 'an object')
+            ? className(value)
             : typeof value,
     remedy: 'Convert the values to numbers first.',
   })

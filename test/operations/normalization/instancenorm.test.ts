@@ -351,7 +351,7 @@ describe('instancenorm', () => {
     const given = (...options: unknown[]) =>
       message(() => (instancenorm as (...given: unknown[]) => unknown)(X, zero, one, ...options))
     expect(given('Epsilon', 1e-3)).toBe(
-      "OptionError: instancenorm: expected options as one object, but got 'Epsilon'. Write them as in { epsilon: value }.",
+      'OptionError: instancenorm: expected options as one object, but got "Epsilon". Write them as in { epsilon: value }.',
     )
     expect(given(null)).toContain('but got null')
     expect(given({ epsilon: '1' })).toContain("expected a positive finite epsilon, but got '1'")

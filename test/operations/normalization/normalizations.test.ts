@@ -382,7 +382,7 @@ describe('errors', () => {
     expect(
       message(() => batchnormWithStatistics(X, three, three, three, three, { decay: 0.5 } as never)),
     ).toMatchInlineSnapshot(
-      `"OptionError: batchnormWithStatistics: expected options among epsilon, meanDecay, varianceDecay, but got 'decay'. Check the spelling, or leave it out."`,
+      `"OptionError: batchnormWithStatistics: expected options among epsilon, meanDecay, varianceDecay, but got 'decay'. Did you mean meanDecay?"`,
     )
     expect(message(() => batchnormWithStatistics(X, three, dlarray([1, 2])))).toMatchInlineSnapshot(
       `"DimensionError: batchnormWithStatistics: expected scale with one element for each of the 3 channels, but got 2×1 unformatted for X of 4(S) × 3(C) × 2(B). Give scale 3 elements along one dimension."`,
