@@ -2,6 +2,7 @@
 // convolution.ts. A band of lines of the image is copied once, with its zeros around it, and every tap reads it at its own
 // offset. With few filters per group (depthwise convolutions, the last layer of an image generator) copying every patch would
 // cost more than the arithmetic. With steps along h a line is copied by phases, so that neighbouring positions read neighbours.
+import { ConvolutionFields } from './convolution-fields';
 import { scratch } from '../scratch';
 import { copyLine, zeroFloats } from '../products/tile';
 
@@ -10,38 +11,7 @@ const MOST_TAPS: i32 = 4096;
 /** Most filters per group. */
 const MOST_FILTERS: i32 = 64;
 
-@unmanaged export class ConvolveDirectBlock {
-  x: usize;
-  packed: usize; // from packFilters
-  bias: usize; // filters * groups floats, or 0
-  y: usize;
-  observations: i32;
-  groups: i32;
-  channels: i32; // per group
-  filters: i32; // per group
-  heightX: i32;
-  widthX: i32;
-  depthX: i32;
-  heightY: i32; // positions computed by this call
-  widthY: i32;
-  depthY: i32;
-  tapsH: i32;
-  tapsW: i32;
-  tapsD: i32;
-  stepH: i32;
-  stepW: i32;
-  stepD: i32;
-  spacingH: i32;
-  spacingW: i32;
-  spacingD: i32;
-  offsetH: i32;
-  offsetW: i32;
-  offsetD: i32;
-  firstY: i32; // element of y where position (0, 0, 0) lies
-  strideHY: i32; // elements of y between neighbouring positions
-  strideWY: i32;
-  strideDY: i32;
-  planeY: i32; // elements of y in one channel
+@unmanaged export class ConvolveDirectBlock extends ConvolutionFields {
   lines: i32; // lines of y (along h) per work item
   runChannels: i32; // channels whose taps are summed in registers
 }

@@ -3,6 +3,7 @@
 //
 // The image of a group, with zeros around it, is copied once for a few lines of dy (a band); the products of a tap are those
 // of two sets of lines. Lines of dy are multiples of 4 long: where they are not, they are copied with zeros behind them.
+import { FilterGradientFields } from './convolution-fields';
 import { scratch } from '../scratch';
 import { copyPhases } from './convolution-direct';
 import { copyFloats, sumLanes, zeroFloats } from '../products/tile';
@@ -10,33 +11,7 @@ import { copyFloats, sumLanes, zeroFloats } from '../products/tile';
 /** Most taps times channels of a group: the offsets of so many are kept. */
 const MOST_TAPS: i32 = 4096;
 
-@unmanaged export class FilterGradientDirectBlock {
-  x: usize;
-  dy: usize; // [h, w, d, filters, groups, observations]
-  partials: usize; // splits * groups * filters2 * k4 floats: filters rounded up to 2, k to a multiple of 4
-  observations: i32;
-  groups: i32;
-  channels: i32; // per group
-  filters: i32; // per group
-  heightX: i32;
-  widthX: i32;
-  depthX: i32;
-  heightY: i32;
-  widthY: i32;
-  depthY: i32;
-  tapsH: i32;
-  tapsW: i32;
-  tapsD: i32;
-  stepW: i32;
-  stepD: i32;
-  spacingH: i32;
-  spacingW: i32;
-  spacingD: i32;
-  offsetH: i32;
-  offsetW: i32;
-  offsetD: i32;
-  lines: i32; // lines of dy (along h) that share a band
-  splits: i32; // into how many partial sums the observations, or their bands, are cut; a function of the sizes alone
+@unmanaged export class FilterGradientDirectBlock extends FilterGradientFields {
   stepH: i32; // the blocks of other kernels of this gradient end before it
 }
 

@@ -13,6 +13,7 @@
 //
 // The left operand of the product, patches[position, k] with k running over the taps (h fastest) and then the channels,
 // exists only as one packed block in the working memory of a thread.
+import { ConvolutionFields } from './convolution-fields';
 import { scratch } from '../scratch';
 import { findRuns, packPatches, RUN_BYTES } from './patches';
 import { BLOCK_K, BLOCK_ROWS, runLength, tile, tileColumn } from '../products/tile';
@@ -71,38 +72,7 @@ export function packFilters(block: PackFiltersBlock, begin: i32, end: i32): void
   }
 }
 
-@unmanaged class ConvolveBlock {
-  x: usize;
-  packed: usize; // from packFilters
-  bias: usize; // filters * groups floats, or 0
-  y: usize;
-  observations: i32;
-  groups: i32;
-  channels: i32; // per group
-  filters: i32; // per group
-  heightX: i32;
-  widthX: i32;
-  depthX: i32;
-  heightY: i32; // positions computed by this call
-  widthY: i32;
-  depthY: i32;
-  tapsH: i32;
-  tapsW: i32;
-  tapsD: i32;
-  stepH: i32;
-  stepW: i32;
-  stepD: i32;
-  spacingH: i32;
-  spacingW: i32;
-  spacingD: i32;
-  offsetH: i32;
-  offsetW: i32;
-  offsetD: i32;
-  firstY: i32; // element of y where position (0, 0, 0) lies
-  strideHY: i32; // elements of y between neighbouring positions
-  strideWY: i32;
-  strideDY: i32;
-  planeY: i32; // elements of y in one channel
+@unmanaged class ConvolveBlock extends ConvolutionFields {
   blockFilters: i32; // filters per work item, a multiple of 4, at most 512
 }
 

@@ -5,6 +5,7 @@
 //
 // Tiles of dy lie as those of x do, with zeros where a line of x has more tiles, so that the products of a point are those of
 // two long runs. Arrays and geometry are as in convolution-gradient.ts.
+import { FilterGradientFields } from './convolution-fields';
 import { bandsOf, bandsTogether, firstBand } from './convolution-gradient-direct';
 import { scratch } from '../scratch';
 import { copyFloats, sumLanes, zeroFloats } from '../products/tile';
@@ -16,35 +17,8 @@ const MOST_TAPS: i32 = 1024;
 /** Longest line of an image with its zeros. */
 const MOST_HEIGHT: i32 = 8192;
 
-/** The fields of FilterGradientDirectBlock. */
-@unmanaged export class LinesGradientBlock {
-  x: usize;
-  dy: usize; // [h, w, d, filters, groups, observations]
-  partials: usize; // splits * groups * 8 * filters2 * k4 floats: filters rounded up to 2, k (without taps of h) to 4
-  observations: i32;
-  groups: i32;
-  channels: i32; // per group
-  filters: i32; // per group
-  heightX: i32;
-  widthX: i32;
-  depthX: i32;
-  heightY: i32;
-  widthY: i32;
-  depthY: i32;
-  tapsH: i32;
-  tapsW: i32;
-  tapsD: i32;
-  stepW: i32;
-  stepD: i32;
-  spacingH: i32; // 1
-  spacingW: i32;
-  spacingD: i32;
-  offsetH: i32;
-  offsetW: i32;
-  offsetD: i32;
-  lines: i32; // lines of dy (along h) that share a band
-  splits: i32; // into how many partial sums the observations, or their bands, are cut; a function of the sizes alone
-}
+/** spacingH is 1. partials: splits * groups * 8 * filters2 * k4 floats, k without the taps of h. */
+@unmanaged export class LinesGradientBlock extends FilterGradientFields {}
 
 /**
  * The eight values A y of the first `tiles` tiles of 4 floats from `line` on, for each point `pitch` bytes further; of up to 3

@@ -8,6 +8,7 @@
 //   image [channels of a run, vectors of tiles, 64, runs of channels]
 //   dy    [2, vectors of tiles, 64]
 //   sums  [2, channels of a run, 64, runs of channels, pairs of filters]: vectors while observations are added, then numbers
+import { FilterGradientFields } from './convolution-fields';
 import { scratch } from '../scratch';
 import { copyFloats, sumLanes } from '../products/tile';
 import { filterGradient, positionPoints } from './winograd-points';
@@ -19,35 +20,11 @@ const VECTORS: i32 = 12;
 /** Bytes in front of the image: descriptions of tiles, lines and half of a transform. */
 const FRONT: usize = 4096;
 
-/** The fields of FilterGradientDirectBlock. */
-@unmanaged export class TilesGradientBlock {
-  x: usize;
-  dy: usize; // [h, w, filters, groups, observations]
-  partials: usize; // splits * groups * 64 * channels * filters2 floats: filters rounded up to 2
-  observations: i32;
-  groups: i32;
-  channels: i32; // per group
-  filters: i32; // per group
-  heightX: i32;
-  widthX: i32;
-  depthX: i32; // 1, as all that is said of the direction d, and steps and spacings
-  heightY: i32;
-  widthY: i32;
-  depthY: i32;
-  tapsH: i32; // at most 5
-  tapsW: i32;
-  tapsD: i32;
-  stepW: i32;
-  stepD: i32;
-  spacingH: i32;
-  spacingW: i32;
-  spacingD: i32;
-  offsetH: i32;
-  offsetW: i32;
-  offsetD: i32;
-  lines: i32; // unused
-  splits: i32; // into how many partial sums the observations are cut; a function of the sizes alone
-}
+/**
+ * Two dimensions: sizes, steps and spacings along d are 1; at most 5 taps; lines is unused. partials: splits * groups * 64 * channels *
+ * filters2 floats.
+ */
+@unmanaged export class TilesGradientBlock extends FilterGradientFields {}
 
 /** A y A' of four tiles, whose lines of 4 floats are s0 .. s3 bytes apart from a0 .. a3 on; `half` is memory for 32 vectors. */
 export function tilePositions(a0: usize, s0: usize, a1: usize, s1: usize, a2: usize, s2: usize, a3: usize, s3: usize, half: usize, to: usize, pitch: usize): void {
